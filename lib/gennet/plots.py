@@ -29,7 +29,7 @@ BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW, BLACK = [
 ]
 WIDTH = 8.0  # of a full figure, in inches: as wide as the text of a notebook
 RESOLUTION = 150  # pixels in an inch of the stored picture
-SHOWN = 96  # pixels in an inch on the page: the rest is sharpness on fine screens
+SHOWN = 96  # pixels in an inch on the page
 
 mpl.rcParams.update(
     {
@@ -59,12 +59,21 @@ mpl.rcParams.update(
 )
 
 
-def png(figure: Figure) -> bytes:
-    """Draw a figure as PNG bytes, the same bytes for the same figure, and close it."""
+def png(figure: Figure, *, with_margins: bool = False) -> bytes:
+    """Draw a figure as PNG bytes, the same bytes for the same figure, and close it.
+
+    With ``with_margins``, what lies outside the figure's frame is drawn too.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=RESOLUTION, metadata={"Software": None})
+    box = "tight" if with_margins else None
+    figure.savefig(buffer, format="png", dpi=RESOLUTION, metadata={"Software": None}, bbox_inches=box)
     plt.close(figure)
     return buffer.getvalue()
+
+
+def shown_width(figure: Figure) -> int:
+    """Return how many pixels of the page a figure takes; it has more, for sharpness on fine screens."""
+    return round(figure.get_size_inches()[0] * SHOWN)
 
 
 def show(figure: Figure, caption: str) -> None:
@@ -85,7 +94,7 @@ def show(figure: Figure, caption: str) -> None:
     """
     if not caption.strip():
         raise ValueError("show: a figure needs a caption: say in a sentence what it shows.")
-    width = round(figure.get_size_inches()[0] * SHOWN)
+    width = shown_width(figure)
     picture = {"image/png": base64.b64encode(png(figure)).decode(), "text/plain": f"[Figure] {caption}"}
     display(picture, raw=True, metadata={"image/png": {"width": width, "alt": caption}})
     display(Markdown(f"*{caption}*"))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import ipywidgets
 from matplotlib.figure import Figure
 
-from gennet.plots import SHOWN, png
+from gennet.plots import png, shown_width
 
 LABEL = {"description_width": "16em"}
 LAYOUT = {"width": "min(40em, 100%)"}
@@ -77,31 +77,37 @@ class Panel(ipywidgets.VBox):
             format="png", layout={"align_self": "flex-start", "max_width": "100%", "object_fit": "contain"}
         )
         super().__init__([*controls.values(), self._sentence, self._picture])
+        self._still = self._draw_still()
         self._redraw()
-        self._first_picture, self._first_sentence = self._picture.value, self._sentence.value
         for control in controls.values():
             control.observe(self._redraw, names="value")
+
+    def _call(self) -> tuple[Figure, str]:
+        """Draw for the present values of the controls."""
+        return self._draw(**{name: control.value for name, control in self._controls.items()})
+
+    def _draw_still(self) -> tuple[dict, dict]:
+        """Return what is shown where no kernel runs: the first picture, and below it what could be moved."""
+        figure, sentence = self._call()
+        names = ", ".join(control.description for control in self._controls.values())
+        hint = f"{sentence}\n▶ Run this cell to move: {names}."
+        figure.text(0.01, -0.01, hint, ha="left", va="top", fontsize=11, wrap=True)
+        width = shown_width(figure)
+        picture = base64.b64encode(png(figure, with_margins=True)).decode()
+        return {"image/png": picture, "text/plain": f"[Panel] {sentence}"}, {"image/png": {"width": width}}
 
     def _redraw(self, _change: object = None) -> None:
         """Draw the picture for the present values; an error is said in the panel, not lost."""
         try:
-            figure, sentence = self._draw(**{name: control.value for name, control in self._controls.items()})
+            figure, sentence = self._call()
         except Exception as error:
-            if not self._picture.value:  # the first picture: the cell itself should fail
-                raise
             self._sentence.value = f"<b>{type(error).__name__}: {error}</b>"
             return
-        self._picture.layout.width = f"{round(figure.get_size_inches()[0] * SHOWN)}px"
+        self._picture.layout.width = f"{shown_width(figure)}px"
         self._picture.value = png(figure)
-        self._sentence.value = f'<p aria-live="polite">{sentence}</p>'
+        self._sentence.value = f'<p aria-live="polite" style="margin: 0.3em 0">{sentence}</p>'
 
-    def _repr_mimebundle_(self, **kwargs: object) -> dict:
-        """Add to the live view what stands without a kernel: the first picture and its sentence."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        bundle["image/png"] = base64.b64encode(self._first_picture).decode()
-        bundle["text/plain"] = f"[Panel] {self._sentence_text()}"
-        return bundle
-
-    def _sentence_text(self) -> str:
-        """Return the first sentence without its HTML frame."""
-        return self._first_sentence.removeprefix('<p aria-live="polite">').removesuffix("</p>")
+    def _repr_mimebundle_(self, **kwargs: object) -> tuple[dict, dict]:
+        """Add to the live view what stands without a kernel."""
+        still, metadata = self._still
+        return super()._repr_mimebundle_(**kwargs) | still, metadata

@@ -1,0 +1,412 @@
+"""Eigenspace coding: principal components of images, as an estimator in the manner of scikit-learn.
+
+It follows Crowley's lecture (CR1 to CR8) and the first part of Yao's slides (YA1 to YA5). The lecture writes images
+as columns; here they are rows, as everywhere in the library. What is sent over a line is the business of
+`gennet.codec`; detection and recognition with the codes are that of `gennet.face_space`.
+"""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+from scipy.linalg.blas import dgemm, dsyrk, dtrsm
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+BLOCK = 1 << 19  # numbers centred at a time: 4 MB, which stay in the processor's cache
+
+
+class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The mean of a set of images and the directions in which the images differ most.
+
+    The covariance is that of the lecture, divided by the number M of images: Σ = V Vᵀ / M, where the columns of V are
+    the centred images (CR2, CR3, YA1). Its unit eigenvectors φ are the components, its eigenvalues λ the mean energy
+    of the images along them (CR4, YA2): variances, not standard deviations. M images span at most M - 1 directions
+    around their mean (CR5); eigenvalues that are zero to rounding are dropped.
+
+    Of an eigenvector only the line is determined. Its sign is chosen so that the entry of largest absolute value is
+    positive.
+
+    Parameters
+    ----------
+    n_components
+        How many components to keep: all (None), the first so many (an int), or as many as are needed to hold
+        this share of the energy (a float, above 0 and at most 1).
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (N,)
+        μ, the mean image.
+    components_ : ndarray of shape (D, N)
+        φᵀ: orthonormal rows, in the order of their eigenvalues. On a standardised table they are the loading
+        vectors (YA5).
+    eigenvalues_ : ndarray of shape (D,)
+        λ, decreasing: the mean squared coefficient of the training images.
+    total_energy_ : float
+        The trace of Σ: the mean squared distance of the training images from their mean.
+    energy_shares_ : ndarray of shape (D,)
+        λ divided by the trace (YA4).
+    n_components_ : int
+        D.
+    n_samples_seen_ : int
+        M.
+    n_features_in_ : int
+        N, pixels in an image.
+    image_shape_ : tuple of int
+        (R, C) after a fit on images, (N,) after a fit on vectors.
+
+    Notes
+    -----
+    The matrix that is decomposed is the smaller one: Σ, or Vᵀ V / M if there are fewer images than pixels. If
+    Vᵀ V q = M λ q then V q is an eigenvector of V Vᵀ with the same eigenvalue (CR5).
+
+    The eigenspace is computed and kept in float64 even for float32 images, which are converted block by block. In
+    float32 the squares of the pixels keep seven digits, so that every eigenvalue below about 1e-6 of the largest
+    is noise, and the number of components itself would come out wrong. Codes and images have the precision of what
+    they are computed from.
+
+    Examples
+    --------
+    >>> images = np.array([[[2.0, 0.0]], [[0.0, 2.0]], [[1.0, 1.0]]])  # three images of 1 x 2 pixels
+    >>> space = Eigenspace().fit(images)
+    >>> space.eigenvalues_.round(3), space.image_shape_
+    (array([1.333]), (1, 2))
+    >>> space.residual_energy([[[2.0, 2.0]]]).round(3)  # off the line through the images
+    array([2.])
+    """
+
+    def __init__(self, n_components: int | float | None = None) -> None:
+        self.n_components = n_components
+
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Find the mean and the components of a set of images.
+
+        Parameters
+        ----------
+        X
+            Images ``(M, R, C)`` or vectors ``(M, N)``, M at least 2.
+        y
+            Ignored.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape, fewer than two images, NaN or infinite values, or only equal images; if
+            `n_components` is out of range, or more than the images determine.
+        """
+        X = self._vectors(X, "fit", reset=True)
+        M, N = X.shape
+        if M == 1:
+            raise ValueError("Eigenspace.fit: expected at least 2 images, got 1 sample, its own mean.")
+        self._check_wanted("fit", M, N)
+        self._solve("fit", _moments(X) if N <= M else X.copy())
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Add a batch of images; any split into batches gives what `fit` gives, up to rounding.
+
+        It goes on from what `fit` or `partial_fit` were given before. The images themselves are kept until there
+        are as many as pixels; from then on only their mean and their N x N scatter matrix, so that the set may
+        be larger than memory. While fewer images have come than an int `n_components` needs, there are as many
+        components as the images determine. Each call solves the eigenproblem: make the batches large.
+
+        Parameters
+        ----------
+        X
+            Images ``(M, R, C)`` or vectors ``(M, N)``, one or more.
+        y
+            Ignored.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape than the images before, or NaN or infinite values, or if `n_components` is out
+            of range. A batch that is refused changes nothing.
+        """
+        known = getattr(self, "_known", None)
+        X = self._vectors(X, "partial_fit", reset=known is None)
+        N = X.shape[1]
+        self._check_wanted("partial_fit", np.inf, N)
+        if isinstance(known, _Moments):
+            known = _merge(known, _moments(X))
+        else:
+            images = X.copy() if known is None else np.concatenate([known, X])
+            known = _moments(images) if N <= len(images) else images
+        self._solve("partial_fit", known)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return the codes of images: x = φᵀ (W - μ), one row of D numbers for each (CR6, YA3).
+
+        Parameters
+        ----------
+        X
+            Images ``(M, R, C)`` or vectors ``(M, N)``.
+
+        Raises
+        ------
+        ValueError
+            If the images are not of the size of the fit, or hold NaN or infinite values.
+        """
+        X = self._vectors(X, "transform", reset=False)
+        return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
+
+    def inverse_transform(self, codes: ArrayLike) -> NDArray[np.floating]:
+        """Return the images that codes stand for: μ + Σ x_d φ_d (CR7).
+
+        Parameters
+        ----------
+        codes
+            Shape ``(M, d)`` with d at most D: the coefficients of the first d components; the others count as zero.
+
+        Returns
+        -------
+        ndarray of shape (M, R, C) after a fit on images, else (M, N).
+
+        Raises
+        ------
+        ValueError
+            If the codes have another shape, or hold NaN or infinite values.
+        """
+        check_is_fitted(self, "components_")
+        codes = np.asarray(codes)
+        codes = codes.astype(np.result_type(codes, np.float32), copy=False)
+        if codes.ndim != 2 or codes.shape[1] > self.n_components_:
+            raise ValueError(
+                "Eigenspace.inverse_transform: expected codes of shape (M, d) with d at most "
+                f"{self.n_components_}, got shape {codes.shape}."
+            )
+        _check_finite(codes, "inverse_transform")
+        basis = self.components_[: codes.shape[1]].astype(codes.dtype)
+        return (self.mean_.astype(codes.dtype) + codes @ basis).reshape(-1, *self.image_shape_)
+
+    def reconstruct(self, X: ArrayLike, n_components: int | None = None) -> NDArray[np.floating]:
+        """Code images and return what the codes stand for (CR6, then CR7).
+
+        Parameters
+        ----------
+        X
+            Images ``(M, R, C)`` or vectors ``(M, N)``.
+        n_components
+            Use the first so many components only, from 0 (the mean) to D; all of them if not given.
+
+        Raises
+        ------
+        ValueError
+            As `transform`; and if `n_components` is out of range.
+        """
+        codes = self.transform(X)
+        return self.inverse_transform(codes[:, : self._first("reconstruct", n_components)])
+
+    def residual_energy(self, X: ArrayLike, n_components: int | None = None) -> NDArray[np.floating]:
+        """Return the energy of each error image, ε² = Σ_n (W(n) - Ŵ(n))², summed over the pixels (CR8).
+
+        It is the squared distance of the image from the eigenspace. Its mean over the training images is the
+        sum of the eigenvalues that were left out.
+
+        Parameters
+        ----------
+        X
+            Images ``(M, R, C)`` or vectors ``(M, N)``.
+        n_components
+            Use the first so many components only, from 0 to D; all of them if not given.
+
+        Returns
+        -------
+        ndarray of shape (M,)
+
+        Raises
+        ------
+        ValueError
+            As `reconstruct`.
+        """
+        X = self._vectors(X, "residual_energy", reset=False)
+        basis = self.components_[: self._first("residual_energy", n_components)].astype(X.dtype)
+        V = X - self.mean_.astype(X.dtype)
+        V -= (V @ basis.T) @ basis
+        return np.einsum("mn,mn->m", V, V)
+
+    def _vectors(self, X: ArrayLike, method: str, *, reset: bool) -> NDArray[np.floating]:
+        """Check images or vectors and flatten images row by row, n = j C + i for row j, column i (CR1)."""
+        if not reset:
+            check_is_fitted(self, "components_")
+        try:
+            shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+        except ValueError as error:
+            message = f"Eigenspace.{method}: the images have different sizes. Resize them to one size."
+            raise ValueError(message) from error
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                f"Eigenspace.{method}: expected images (M, R, C) or vectors (M, N) of one size, got shape "
+                f"{shape}. Reshape your data; a single image W is W[None]."
+            )
+        if not reset:
+            self._check_size(shape[1:], method)
+        if len(shape) == 3:
+            X = np.reshape(X, (shape[0], shape[1] * shape[2]))
+        X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset)
+        _check_finite(X, method)
+        if reset:
+            self.image_shape_ = shape[1:]
+        return X
+
+    def _check_size(self, shape: tuple[int, ...], method: str) -> None:
+        N, given = self.n_features_in_, int(np.prod(shape))
+        turned = len(shape) == len(self.image_shape_) == 2 and shape != self.image_shape_
+        if given == N and not turned:
+            return
+        raise ValueError(
+            f"Eigenspace.{method}: expected windows of {N} pixels{_sides(self.image_shape_)}, got {given}"
+            f"{_sides(shape)}. Resize them or refit. (X has {given} features, but Eigenspace is expecting "
+            f"{N} features as input.)"
+        )
+
+    def _check_wanted(self, method: str, M: float, N: int) -> None:
+        D = self.n_components
+        if D is None:
+            return
+        if isinstance(D, bool) or not isinstance(D, Real) or not (isinstance(D, Integral) or 0 < D <= 1):
+            raise ValueError(
+                f"Eigenspace.{method}: n_components = {D!r} is not understood. Give None for all, an int for a "
+                "number of components, or a float above 0 and at most 1 for a share of the energy."
+            )
+        most = int(min(M - 1, N))
+        if isinstance(D, Integral) and not 1 <= D <= most:
+            raise ValueError(
+                f"Eigenspace.{method}: n_components = {D} is out of range. Ask for 1 to {most}: as many as there "
+                "are pixels, and fewer than there are images."
+            )
+
+    def _first(self, method: str, n_components: int | None) -> int:
+        if n_components is None:
+            return self.n_components_
+        if isinstance(n_components, Integral) and 0 <= n_components <= self.n_components_:
+            return int(n_components)
+        raise ValueError(
+            f"Eigenspace.{method}: expected n_components from 0 to {self.n_components_}, got {n_components!r}."
+        )
+
+    def _solve(self, method: str, known: "_Moments | NDArray[np.floating]") -> None:
+        """Set the fitted attributes from moments or, where they are fewer than pixels, from the images."""
+        images = None if isinstance(known, _Moments) else known
+        M, mean, matrix = known if images is None else _small_moments(images)
+        N, order, D = len(mean), len(matrix), self.n_components
+        asked = D if isinstance(D, Integral) else None
+        if asked and order > 4 * asked:  # a few eigenvectors cost less than all of them
+            solver = {"driver": "evr", "subset_by_index": (order - asked, order - 1)}
+        else:
+            solver = {"driver": "evd"}
+        values, vectors = linalg.eigh(matrix, lower=False, **solver)
+        values, vectors = values[::-1][: min(M - 1, N)], vectors[:, ::-1]
+
+        zero = max(M, N) * np.finfo(np.float64).eps * values.max(initial=0.0)
+        rank = kept = int(np.sum(values > zero))
+        total = np.trace(matrix)
+        if asked:
+            kept = min(asked, rank)
+        elif D is not None:
+            kept = min(rank, 1 + int(np.searchsorted(np.cumsum(values), D * total)))
+        if method == "fit" and rank == 0:
+            raise ValueError("Eigenspace.fit: all images are equal; there is no direction to find.")
+        if method == "fit" and asked and rank < asked:
+            raise ValueError(
+                f"Eigenspace.fit: n_components = {asked}, but the images differ in {rank} directions only (the "
+                f"other eigenvalues are zero to rounding). Ask for at most {rank}, or for all with None."
+            )
+        basis = vectors[:, :kept] if images is None else _lift(images, mean, vectors[:, :kept])
+        largest = basis[np.abs(basis).argmax(axis=0), np.arange(kept)]
+
+        self._known = known
+        self.n_samples_seen_ = M
+        self.mean_ = mean
+        self.components_ = np.ascontiguousarray((basis * np.sign(largest)).T)
+        self.eigenvalues_ = values[:kept] / M
+        self.total_energy_ = float(total / M)
+        self.energy_shares_ = values[:kept] / total
+        self.n_components_ = kept
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class _Moments(NamedTuple):
+    """How many images, their mean, and the upper triangle of V Vᵀ or, in the small form, of Vᵀ V."""
+
+    count: int
+    mean: NDArray[np.float64]
+    matrix: NDArray[np.float64]
+
+
+def _moments(X: NDArray[np.floating]) -> _Moments:
+    """Centre and multiply in one block of rows after the other: no centred copy of X is made (CR2, CR3)."""
+    M, N = X.shape
+    mean = X.mean(axis=0, dtype=np.float64)
+    scatter = np.zeros((N, N), order="F")
+    for rows in _blocks(M, N):
+        V = np.subtract(X[rows], mean, order="C")
+        scatter = dsyrk(1.0, V.T, beta=1.0, c=scatter, overwrite_c=True)
+    return _Moments(M, mean, scatter)
+
+
+def _small_moments(X: NDArray[np.floating]) -> _Moments:
+    """Do the same for the M x M matrix, in blocks of columns (CR5)."""
+    M, N = X.shape
+    mean = X.mean(axis=0, dtype=np.float64)
+    gram = np.zeros((M, M), order="F")
+    for columns in _blocks(N, M):
+        V = np.subtract(X[:, columns], mean[columns], order="C")
+        gram = dsyrk(1.0, V.T, trans=True, beta=1.0, c=gram, overwrite_c=True)
+    return _Moments(M, mean, gram)
+
+
+def _merge(a: _Moments, b: _Moments) -> _Moments:
+    """Return the moments of two sets of images together (Chan, Golub and LeVeque, 1983)."""
+    count = a.count + b.count
+    shift = b.mean - a.mean
+    between = (a.count * b.count / count) * np.outer(shift, shift)
+    return _Moments(count, a.mean + (b.count / count) * shift, a.matrix + b.matrix + between)
+
+
+def _lift(X: NDArray[np.floating], mean: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the eigenvectors V q / |V q| of V Vᵀ, given those of Vᵀ V, as columns (CR5).
+
+    Rounding in the small matrix tilts weak directions towards strong ones; a Cholesky factor of their inner
+    products, R, takes the tilt out: the columns of V q R⁻¹ are orthonormal.
+    """
+    basis = np.empty((X.shape[1], q.shape[1]), order="F")
+    for columns in _blocks(*X.T.shape):
+        V = np.subtract(X[:, columns], mean[columns], order="C")
+        basis[columns] = dgemm(1.0, V.T, q)
+    basis /= np.linalg.norm(basis, axis=0)
+    if basis.size:
+        R = linalg.cholesky(dsyrk(1.0, basis, trans=True), lower=False)
+        basis = dtrsm(1.0, R, basis, side=True, overwrite_b=True)
+    return basis
+
+
+def _blocks(length: int, width: int) -> Iterator[slice]:
+    step = max(512, BLOCK // width)
+    return (slice(start, start + step) for start in range(0, length, step))
+
+
+def _sides(shape: tuple[int, ...]) -> str:
+    return f" ({shape[0]} x {shape[1]})" if len(shape) == 2 else ""
+
+
+def _check_finite(X: NDArray[np.floating], method: str) -> None:
+    with np.errstate(invalid="ignore", over="ignore"):
+        suspicious = not np.isfinite(X.sum(axis=0)).all()  # one fast pass; a sum may overflow, so count then
+    if suspicious and (bad := X.size - np.count_nonzero(np.isfinite(X))):
+        raise ValueError(
+            f"Eigenspace.{method}: {bad} of {X.size} values are NaN or infinite. Remove or fill them."
+        )

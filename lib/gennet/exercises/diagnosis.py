@@ -1,0 +1,155 @@
+"""Say what is wrong with an answer: the one thing that helps most, from stored public cases alone.
+
+In this order: it is not attempted; it gives no values (see `answers`); it gives the values of a known mistake;
+its values are of another shape or kind, or differ: then the first input on which they do is shown.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .answers import Trouble, is_stub, pairs, split, values
+from .compare import Place, difference
+from .stored import Case, KnownMistake, Output, Question
+
+LIMIT = 1.5  # seconds that the public inputs together may take
+WIDTH = 100  # columns of a message
+SMALL = 16  # entries up to which an array is shown in full
+
+FREEDOM = {
+    "signs": " (the sign of a column is free)",
+    "row signs": " (the sign of a row is free)",
+    "order": " (the order is free)",
+    "law": " (only its distribution counts)",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found: ``passed``, ``not attempted``, ``mistake`` or the status of a trouble; and the words.
+
+    ``mistake`` is the name of the known mistake, ``number`` the public input that failed, counted from 0.
+    """
+
+    status: str
+    words: str = ""
+    mistake: str | None = None
+    number: int | None = None
+
+
+def diagnose(question: Question, function: Callable, seconds: float = LIMIT) -> Verdict:
+    """Try an answer on the public inputs of a question."""
+    if is_stub(function):
+        return Verdict("not attempted")
+    deadline = time.monotonic() + seconds
+    answers = []
+    for number, case in enumerate(question.cases):
+        try:
+            answers.append(values(function, case.arguments, max(deadline - time.monotonic(), 0.05)))
+        except Trouble as trouble:
+            return failed(question, number, trouble)
+    if all(answer is None for answer in answers):
+        return Verdict("outputs", "It returns None. Is `return` missing in front of the result?")
+    for number, (case, answer) in enumerate(zip(question.cases, answers, strict=True)):
+        try:
+            compare(question, case, answer)
+        except Trouble as trouble:
+            known = next((m for m in question.mistakes if behaves_like(m, question, answers)), None)
+            return Verdict("mistake", known.hint, known.name) if known else failed(question, number, trouble)
+    return Verdict("passed", question.right)
+
+
+def compare(question: Question, case: Case, answer: Any) -> None:
+    """Raise `Trouble` with the first thing in which an answer to one case is not as expected."""
+    given = split(answer, [output.name for output in question.outputs])
+    for output, right, value in zip(question.outputs, case.expected, given, strict=True):
+        for name, expected, array in pairs(output.name, right, value):
+            compare_array(output, name, expected, array)
+
+
+def compare_array(output: Output, name: str, expected: np.ndarray, given: np.ndarray) -> None:
+    """Raise `Trouble` if one array is not the expected one: its shape, its kind, its values."""
+    if given.shape != expected.shape:
+        is_named = output.shape and name == output.name
+        meaning = f", that is {output.shape}" if is_named and expected.ndim else ""
+        wanted = f"shape {expected.shape}{meaning}" if expected.ndim else "a single number"
+        raise Trouble("shape", f"{name}: expected {wanted}; given shape {given.shape}.")
+    sort, wanted = given.dtype.kind, expected.dtype.kind
+    if wanted in "iu" and sort not in "iu":
+        words = f"{name}: expected whole numbers (an integer dtype); given dtype {given.dtype}."
+        raise Trouble("dtype", words)
+    if wanted == "f" and sort == "c":
+        words = f"{name}: expected real numbers; given dtype {given.dtype}. "
+        raise Trouble("dtype", words + "The eigenvalues of a symmetric matrix are real: eigh knows, eig does not.")
+    if (wanted in "bU" or sort in "bU") and sort != wanted:
+        raise Trouble("dtype", f"{name}: expected dtype {expected.dtype}; given {given.dtype}.")
+    if sort in "fc" and (holes := ~np.isfinite(given) & np.isfinite(expected)).any():
+        place = tuple(map(int, np.argwhere(holes)[0]))
+        words = f"{name}: {given[place]} at {at('', place) or 'the only entry'}. Is something divided by zero?"
+        raise Trouble("nan", words)
+    place = difference(expected, given, output.same, output.tolerance)
+    if place is None:
+        return
+    if wanted == "f" and sort in "iu":
+        words = f"{name}: expected dtype float64; given {given.dtype}. Were values cut to whole numbers?"
+        raise Trouble("dtype", words)
+    raise Trouble("different", contrast(output, name, expected, given, place))
+
+
+def behaves_like(mistake: KnownMistake, question: Question, answers: list[Any]) -> bool:
+    """Tell whether the answers are, on every input, those of a known mistake."""
+    outputs = {output.name: output for output in question.outputs}
+    for case, answer in zip(question.cases, answers, strict=True):
+        try:
+            given = dict(zip(outputs, split(answer, list(outputs)), strict=True))
+            for name, wrong in zip(mistake.seen_in, case.mistaken[mistake.name], strict=True):
+                same, tolerance = mistake.same or outputs[name].same, outputs[name].tolerance
+                for _, expected, array in pairs(name, wrong, given[name]):
+                    if array.shape != expected.shape or difference(expected, array, same, tolerance) is not None:
+                        return False
+        except Trouble:
+            return False
+    return True
+
+
+def failed(question: Question, number: int, trouble: Trouble) -> Verdict:
+    """Return the verdict on a trouble, with the input on which it arose."""
+    if trouble.status in ("not attempted", "signature"):
+        return Verdict(trouble.status, trouble.words)
+    arguments = question.cases[number].arguments
+    lines = [f"Input {number + 1} of {len(question.cases)}:"]
+    lines += [shown(name, value) for name, value in arguments.items()]
+    return Verdict(trouble.status, trouble.words + "\n" + "\n".join(lines), number=number)
+
+
+def contrast(output: Output, name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
+    """Set an expected array and a given one against each other: in full, or at the first difference."""
+    heading = f"{name} differs{FREEDOM.get(output.same, '')}:"
+    if 1 < expected.size <= SMALL:
+        return f"{heading}\n{shown('expected', expected)}\n{shown('given', given)}"
+    return f"{heading} {at(name, place)}: expected {brief(expected[place])}, given {brief(given[place])}."
+
+
+def at(name: str, place: Place) -> str:
+    """Write a place as an index, ``basis[3, 1]``."""
+    return f"{name}[{', '.join(map(str, place))}]" if place else name
+
+
+def brief(value: Any) -> str:
+    """Write a number with six digits."""
+    return f"{value:.6g}" if np.asarray(value).dtype.kind in "iuf" else str(value)
+
+
+def shown(name: str, value: Any) -> str:
+    """Write ``name = value``, indented by two; of a large array only its shape."""
+    if isinstance(value, np.ndarray):
+        if value.size > SMALL:
+            return f"  {name}: an array of shape {value.shape}"
+        text = np.array2string(value, precision=5, suppress_small=True, max_line_width=WIDTH)
+        return f"  {name} = " + text.replace("\n", "\n" + " " * (len(name) + 5))
+    if isinstance(value, list | dict):
+        return f"  {name}: a {type(value).__name__} of {len(value)}"
+    return f"  {name} = {value!r}"
