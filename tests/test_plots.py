@@ -1,4 +1,4 @@
-"""Figures: one grey scale for a grid, captions for those who cannot see it, the same bytes for the same figure."""
+"""Figures: one scale for a grid, a caption for those who cannot see, the same bytes for the same figure."""
 
 import base64
 import io
@@ -103,7 +103,7 @@ def test_png_is_the_same_twice():
 
 
 def test_colours_can_be_told_apart_by_everyone():
-    """Under simulated red, green and blue blindness (Machado et al. 2009) no two lines have nearly one colour."""
+    """No two lines look alike under simulated colour blindness of three kinds (Machado et al., 2009)."""
     blindness = {
         "protan": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
         "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],

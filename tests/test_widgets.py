@@ -1,4 +1,4 @@
-"""Panels: the picture follows every control, an error is said and does not end the panel, a still picture stays."""
+"""Panels: the picture follows every control; an error is said and ends nothing; a still picture stays."""
 
 import base64
 import io

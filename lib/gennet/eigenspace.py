@@ -1,7 +1,7 @@
 """Eigenspace coding: principal components of images, as an estimator in the manner of scikit-learn.
 
-It follows Crowley's lecture (CR1 to CR8) and the first part of Yao's slides (YA1 to YA5). The lecture writes images
-as columns; here they are rows, as everywhere in the library. What is sent over a line is the business of
+It follows Crowley's lecture (CR1 to CR8) and the first part of Yao's slides (YA1 to YA5). The lecture writes
+images as columns; here they are rows, as everywhere in the library. What is sent over a line is the business of
 `gennet.codec`; detection and recognition with the codes are that of `gennet.face_space`.
 """
 
@@ -12,24 +12,23 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
-from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-BLOCK = 1 << 19  # numbers centred at a time: 4 MB, which stay in the processor's cache
+BLOCK = 1 << 21  # numbers centred at a time: 16 MB, which stay in the cache of most processors
 
 
 class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The mean of a set of images and the directions in which the images differ most.
 
-    The covariance is that of the lecture, divided by the number M of images: Σ = V Vᵀ / M, where the columns of V are
-    the centred images (CR2, CR3, YA1). Its unit eigenvectors φ are the components, its eigenvalues λ the mean energy
-    of the images along them (CR4, YA2): variances, not standard deviations. M images span at most M - 1 directions
-    around their mean (CR5); eigenvalues that are zero to rounding are dropped.
+    The covariance is that of the lecture, divided by the number M of images: Σ = V Vᵀ / M, where the columns of V
+    are the centred images (CR2, CR3, YA1). Its unit eigenvectors φ are the components, its eigenvalues λ the mean
+    energy of the images along them (CR4, YA2): variances, not standard deviations. M images span at most M - 1
+    directions around their mean (CR5); eigenvalues that are zero to rounding are dropped.
 
-    Of an eigenvector only the line is determined. Its sign is chosen so that the entry of largest absolute value is
-    positive.
+    Of an eigenvector only the line is determined. Its sign is chosen so that the entry of largest absolute value
+    is positive.
 
     Parameters
     ----------
@@ -64,9 +63,9 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     The matrix that is decomposed is the smaller one: Σ, or Vᵀ V / M if there are fewer images than pixels. If
     Vᵀ V q = M λ q then V q is an eigenvector of V Vᵀ with the same eigenvalue (CR5).
 
-    The eigenspace is computed and kept in float64 even for float32 images, which are converted block by block. In
-    float32 the squares of the pixels keep seven digits, so that every eigenvalue below about 1e-6 of the largest
-    is noise, and the number of components itself would come out wrong. Codes and images have the precision of what
+    The eigenspace is computed and kept in float64 even for float32 images, which are converted block by block:
+    squares of pixels keep seven digits in float32, so that an eigenvalue below about 1e-7 of the largest is noise
+    there, and the number of components itself comes out wrong. Codes and images have the precision of what
     they are computed from.
 
     Examples
@@ -103,7 +102,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if M == 1:
             raise ValueError("Eigenspace.fit: expected at least 2 images, got 1 sample, its own mean.")
         self._check_wanted("fit", M, N)
-        self._solve("fit", _moments(X) if N <= M else X.copy())
+        mean = _finite_mean(X, "fit")
+        self._solve("fit", _moments(X, mean) if N <= M else X.copy())
         return self
 
     def partial_fit(self, X: ArrayLike, y: None = None) -> Self:
@@ -131,11 +131,13 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         X = self._vectors(X, "partial_fit", reset=known is None)
         N = X.shape[1]
         self._check_wanted("partial_fit", np.inf, N)
+        mean = _finite_mean(X, "partial_fit")
         if isinstance(known, _Moments):
-            known = _merge(known, _moments(X))
+            known = _merge(known, _moments(X, mean))
         else:
-            images = X.copy() if known is None else np.concatenate([known, X])
-            known = _moments(images) if N <= len(images) else images
+            known = X.copy() if known is None else np.concatenate([known, X])
+            if len(known) >= N:
+                known = _moments(known, _mean(known))
         self._solve("partial_fit", known)
         return self
 
@@ -153,6 +155,7 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If the images are not of the size of the fit, or hold NaN or infinite values.
         """
         X = self._vectors(X, "transform", reset=False)
+        _finite_mean(X, "transform")
         return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
 
     def inverse_transform(self, codes: ArrayLike) -> NDArray[np.floating]:
@@ -161,7 +164,7 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Parameters
         ----------
         codes
-            Shape ``(M, d)`` with d at most D: the coefficients of the first d components; the others count as zero.
+            Shape ``(M, d)`` with d at most D: coefficients of the first d components; the others count as zero.
 
         Returns
         -------
@@ -180,7 +183,7 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 "Eigenspace.inverse_transform: expected codes of shape (M, d) with d at most "
                 f"{self.n_components_}, got shape {codes.shape}."
             )
-        _check_finite(codes, "inverse_transform")
+        _finite_mean(codes, "inverse_transform")
         basis = self.components_[: codes.shape[1]].astype(codes.dtype)
         return (self.mean_.astype(codes.dtype) + codes @ basis).reshape(-1, *self.image_shape_)
 
@@ -225,13 +228,14 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             As `reconstruct`.
         """
         X = self._vectors(X, "residual_energy", reset=False)
+        _finite_mean(X, "residual_energy")
         basis = self.components_[: self._first("residual_energy", n_components)].astype(X.dtype)
         V = X - self.mean_.astype(X.dtype)
         V -= (V @ basis.T) @ basis
         return np.einsum("mn,mn->m", V, V)
 
     def _vectors(self, X: ArrayLike, method: str, *, reset: bool) -> NDArray[np.floating]:
-        """Check images or vectors and flatten images row by row, n = j C + i for row j, column i (CR1)."""
+        """Check sizes and flatten images row by row: pixel n = j C + i is in row j, column i (CR1)."""
         if not reset:
             check_is_fitted(self, "components_")
         try:
@@ -249,7 +253,6 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if len(shape) == 3:
             X = np.reshape(X, (shape[0], shape[1] * shape[2]))
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset)
-        _check_finite(X, method)
         if reset:
             self.image_shape_ = shape[1:]
         return X
@@ -261,8 +264,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             return
         raise ValueError(
             f"Eigenspace.{method}: expected windows of {N} pixels{_sides(self.image_shape_)}, got {given}"
-            f"{_sides(shape)}. Resize them or refit. (X has {given} features, but Eigenspace is expecting "
-            f"{N} features as input.)"
+            f"{_sides(shape)}. Resize them or refit. (X has {given} features, but Eigenspace is expecting {N} "
+            "features as input.)"
         )
 
     def _check_wanted(self, method: str, M: float, N: int) -> None:
@@ -277,8 +280,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         most = int(min(M - 1, N))
         if isinstance(D, Integral) and not 1 <= D <= most:
             raise ValueError(
-                f"Eigenspace.{method}: n_components = {D} is out of range. Ask for 1 to {most}: as many as there "
-                "are pixels, and fewer than there are images."
+                f"Eigenspace.{method}: n_components = {D} is out of range. Ask for 1 to {most}: fewer than there "
+                "are images, and not more than there are pixels."
             )
 
     def _first(self, method: str, n_components: int | None) -> int:
@@ -291,21 +294,22 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         )
 
     def _solve(self, method: str, known: "_Moments | NDArray[np.floating]") -> None:
-        """Set the fitted attributes from moments or, where they are fewer than pixels, from the images."""
+        """Set the fitted attributes from moments or, while they are fewer than pixels, from the images."""
         images = None if isinstance(known, _Moments) else known
-        M, mean, matrix = known if images is None else _small_moments(images)
+        M, mean, matrix = known if images is None else _small_moments(images, _mean(images))
         N, order, D = len(mean), len(matrix), self.n_components
+        total = np.trace(matrix)
+        if not np.isfinite(total):
+            raise ValueError(f"Eigenspace.{method}: the squares of these values overflow. Scale the images.")
         asked = D if isinstance(D, Integral) else None
-        if asked and order > 4 * asked:  # a few eigenvectors cost less than all of them
-            solver = {"driver": "evr", "subset_by_index": (order - asked, order - 1)}
+        if asked and 8 * asked < order:  # a few eigenvectors cost less than all of them
+            values, vectors = linalg.eigh(matrix, subset_by_index=(order - asked, order - 1))
         else:
-            solver = {"driver": "evd"}
-        values, vectors = linalg.eigh(matrix, lower=False, **solver)
+            values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1][: min(M - 1, N)], vectors[:, ::-1]
 
         zero = max(M, N) * np.finfo(np.float64).eps * values.max(initial=0.0)
         rank = kept = int(np.sum(values > zero))
-        total = np.trace(matrix)
         if asked:
             kept = min(asked, rank)
         elif D is not None:
@@ -334,39 +338,28 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return self.n_components_
 
     def __sklearn_tags__(self) -> Tags:
+        """Tell scikit-learn that float32 images have float32 codes."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 
 class _Moments(NamedTuple):
-    """How many images, their mean, and the upper triangle of V Vᵀ or, in the small form, of Vᵀ V."""
+    """How many images, their mean, and the sum V Vᵀ over them or, in the small form, Vᵀ V."""
 
     count: int
     mean: NDArray[np.float64]
     matrix: NDArray[np.float64]
 
 
-def _moments(X: NDArray[np.floating]) -> _Moments:
-    """Centre and multiply in one block of rows after the other: no centred copy of X is made (CR2, CR3)."""
-    M, N = X.shape
-    mean = X.mean(axis=0, dtype=np.float64)
-    scatter = np.zeros((N, N), order="F")
-    for rows in _blocks(M, N):
-        V = np.subtract(X[rows], mean, order="C")
-        scatter = dsyrk(1.0, V.T, beta=1.0, c=scatter, overwrite_c=True)
-    return _Moments(M, mean, scatter)
+def _moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
+    """Return M, μ and the N x N matrix M Σ (CR2, CR3)."""
+    return _Moments(len(X), mean, sum(V.T @ V for V in _centred(X, np.broadcast_to(mean, X.shape))))
 
 
-def _small_moments(X: NDArray[np.floating]) -> _Moments:
-    """Do the same for the M x M matrix, in blocks of columns (CR5)."""
-    M, N = X.shape
-    mean = X.mean(axis=0, dtype=np.float64)
-    gram = np.zeros((M, M), order="F")
-    for columns in _blocks(N, M):
-        V = np.subtract(X[:, columns], mean[columns], order="C")
-        gram = dsyrk(1.0, V.T, trans=True, beta=1.0, c=gram, overwrite_c=True)
-    return _Moments(M, mean, gram)
+def _small_moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
+    """Return M, μ and the M x M matrix of inner products of the centred images (CR5)."""
+    return _Moments(len(X), mean, sum(V.T @ V for V in _centred(X.T, np.broadcast_to(mean, X.shape).T)))
 
 
 def _merge(a: _Moments, b: _Moments) -> _Moments:
@@ -380,33 +373,38 @@ def _merge(a: _Moments, b: _Moments) -> _Moments:
 def _lift(X: NDArray[np.floating], mean: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the eigenvectors V q / |V q| of V Vᵀ, given those of Vᵀ V, as columns (CR5).
 
-    Rounding in the small matrix tilts weak directions towards strong ones; a Cholesky factor of their inner
-    products, R, takes the tilt out: the columns of V q R⁻¹ are orthonormal.
+    Rounding in the small matrix tilts weak directions towards strong ones. With the Cholesky factor L of their
+    inner products the tilt is taken out: the columns of (V q) L⁻ᵀ are orthonormal.
     """
-    basis = np.empty((X.shape[1], q.shape[1]), order="F")
-    for columns in _blocks(*X.T.shape):
-        V = np.subtract(X[:, columns], mean[columns], order="C")
-        basis[columns] = dgemm(1.0, V.T, q)
+    basis = np.concatenate([V @ q for V in _centred(X.T, np.broadcast_to(mean, X.shape).T)])
     basis /= np.linalg.norm(basis, axis=0)
-    if basis.size:
-        R = linalg.cholesky(dsyrk(1.0, basis, trans=True), lower=False)
-        basis = dtrsm(1.0, R, basis, side=True, overwrite_b=True)
-    return basis
+    L = np.linalg.cholesky(basis.T @ basis)
+    return basis @ np.linalg.inv(L).T
 
 
-def _blocks(length: int, width: int) -> Iterator[slice]:
-    step = max(512, BLOCK // width)
-    return (slice(start, start + step) for start in range(0, length, step))
+def _centred(A: NDArray[np.floating], mean: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield A - mean, some rows at a time in one buffer, so that no centred copy of A is made."""
+    step = max(512, BLOCK // A.shape[1])
+    buffer = np.empty_like(A[:step], dtype=np.float64)
+    for start in range(0, len(A), step):
+        rows = A[start : start + step]
+        yield np.subtract(rows, mean[start : start + step], out=buffer[: len(rows)])
+
+
+def _mean(X: NDArray[np.floating]) -> NDArray[np.float64]:
+    return X.mean(axis=0, dtype=np.float64)
+
+
+def _finite_mean(X: NDArray[np.floating], method: str) -> NDArray[np.float64]:
+    """Return the mean of the rows; refuse NaN and infinite values, which show in it."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean = _mean(X)
+    if not np.isfinite(mean).all() and (bad := X.size - np.count_nonzero(np.isfinite(X))):
+        raise ValueError(
+            f"Eigenspace.{method}: {bad} of {X.size} values are NaN or infinite. Remove or fill them."
+        )
+    return mean
 
 
 def _sides(shape: tuple[int, ...]) -> str:
     return f" ({shape[0]} x {shape[1]})" if len(shape) == 2 else ""
-
-
-def _check_finite(X: NDArray[np.floating], method: str) -> None:
-    with np.errstate(invalid="ignore", over="ignore"):
-        suspicious = not np.isfinite(X.sum(axis=0)).all()  # one fast pass; a sum may overflow, so count then
-    if suspicious and (bad := X.size - np.count_nonzero(np.isfinite(X))):
-        raise ValueError(
-            f"Eigenspace.{method}: {bad} of {X.size} values are NaN or infinite. Remove or fill them."
-        )

@@ -158,10 +158,11 @@ def image_grid(
     if value_range is None:
         largest = np.abs(images).max() or 1.0
         value_range = (-largest, largest) if signed else (images.min(), images.max())
-    per_row = 0.30 if titles else 0.06
-    margin = 0.9 if scale_label else 0.0
+    longest_line = max((len(line) for title in row_titles for line in title.splitlines()), default=0)
+    margin = 0.1 * longest_line + (0.9 if scale_label else 0.0)
+    title_rows = -(-len(titles) // columns)
     side = (width - margin) / columns
-    height = rows * (side * images.shape[1] / images.shape[2] + per_row)
+    height = rows * (side * images.shape[1] / images.shape[2] + 0.06) + 0.27 * title_rows
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     for position, axis in enumerate(axes.flat):

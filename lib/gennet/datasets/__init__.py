@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from . import registry
+from . import ratings, registry, synthetic_faces
 from .readers import READERS
 from .registry import DataCard, DataError, card
 
-__all__ = ["DataCard", "DataError", "Dataset", "card", "load", "names"]
+__all__ = ["DataCard", "DataError", "Dataset", "card", "load", "names", "ratings", "synthetic_faces"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -116,5 +116,6 @@ def _check(data: Dataset) -> None:
         raise DataError(f"{data.name}: pixels lie in [{x.min()}, {x.max()}], expected [0, 1].")
     if y is not None and not (y.shape == x.shape[:1] and y.min() >= 0 and y.max() < len(data.class_names)):
         raise DataError(
-            f"{data.name}: labels do not fit: {len(y)} for {len(x)} images, {y.min()} to {y.max()}."
+            f"{data.name}: {len(y)} labels from {y.min()} to {y.max()} do not fit {len(x)} rows and "
+            f"{len(data.class_names)} classes."
         )

@@ -82,6 +82,12 @@ def _is_intact(path: Path, file: File) -> bool:
 
 
 def _download(card: DataCard) -> list[Path]:
+    files = [file for packing in card.packings for file in packing]
+    whole = {file.name for file in files if _is_intact(folder() / file.name, file)}
+    for name in dict.fromkeys(file.name for file in files):
+        if name not in whole and (folder() / name).exists():
+            warnings.warn(f"{folder() / name} is damaged and is not used: downloading again.", stacklevel=4)
+
     failures: list[str] = []
     for packing in card.packings:
         if all(_get(file, failures) for file in packing):
@@ -96,7 +102,7 @@ def _download(card: DataCard) -> list[Path]:
         f"The data set {card.name} could not be downloaded ({reasons}). Connect to the network and try again "
         f"(behind a proxy, set HTTPS_PROXY), or save with a browser, in the folder {place}: {addresses}. "
         f"Meanwhile, {instead} needs no network."
-    ) from None
+    )
 
 
 def _get(file: File, failures: list[str]) -> bool:
@@ -104,24 +110,22 @@ def _get(file: File, failures: list[str]) -> bool:
     path = folder() / file.name
     if _is_intact(path, file):
         return True
-    if path.exists() and file.urls:
-        warnings.warn(f"{path} is damaged: it is downloaded again.", stacklevel=6)
+
+    def to_file(url: str, output_file: str, _: object) -> None:
+        with tqdm(
+            desc=path.name, total=file.bytes, unit="B", unit_scale=True, leave=False, disable=None
+        ) as progress:
+            pooch.HTTPDownloader(progress, chunk_size=2**16, timeout=TIMEOUT)(url, output_file, None)
+        os.chmod(output_file, 0o644)  # not the owner's only: a data folder may serve a class
+
     for url in file.urls:
         try:
             with _silent_pooch():
-                pooch.retrieve(url, file.sha256, path.name, path.parent, downloader=_to_file)
+                pooch.retrieve(url, file.sha256, path.name, path.parent, downloader=to_file)
             return True
         except (exceptions.RequestException, ValueError) as error:
             failures.append(f"{urlsplit(url).hostname}: {_reason(error)}")
     return False
-
-
-def _to_file(url: str, output_file: str, _: object) -> None:
-    """Download for pooch, with a progress bar where somebody watches."""
-    name = urlsplit(url).path.rpartition("/")[2]
-    with tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=None) as progress:
-        pooch.HTTPDownloader(progress, chunk_size=2**16, timeout=TIMEOUT)(url, output_file, None)
-    os.chmod(output_file, 0o644)  # not the owner's only: a data folder may serve a class
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From files, or from the packages that carry them, to arrays: a reader for each data set and each format.
 
-A reader returns the fields of `Dataset` that it can fill. Nothing here unpickles: NumPy does so only if told to.
+A reader returns the fields of `Dataset` that it can fill. No reader unpickles anything.
 """
 
 import csv
@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .ratings import ratings as world_of_ratings
 from .registry import DataError, shipped
+from .synthetic_faces import EVERYDAY, random_faces
 
 DIGITS = tuple("0123456789")
 GARMENTS = (
@@ -57,6 +59,25 @@ def usarrests() -> dict:
     }
 
 
+def synthetic_faces() -> dict:
+    """Draw ten everyday images of each of 40 people."""
+    images, person = random_faces(40, 10, seed=0, **EVERYDAY)
+    return {"x": _grey(images, 1), "y": _labels(person), "class_names": _count("person", 40)}
+
+
+def ratings() -> dict:
+    """Draw the ratings of a world with four groups of taste; the labels are the users' groups."""
+    world = world_of_ratings()
+    users, items = world.observed.shape
+    return {
+        "x": world.observed,
+        "y": _labels(world.user_group),
+        "class_names": _count("taste", world.user_group.max() + 1),
+        "feature_names": _count("item", items),
+        "row_names": _count("user", users),
+    }
+
+
 def mnist(*files: Path) -> dict:
     """Read MNIST: images and labels for training, images and labels for testing."""
     return _four_idx(*files) | {"class_names": DIGITS}
@@ -88,7 +109,8 @@ def olivetti(file: Path) -> dict:
         content = _mat(file)
         rows = content["faces"].T if "faces" in content else content["X"]
         images = rows.reshape(-1, 64, 64).transpose(0, 2, 1)
-    return {"x": _grey(images, 255)} | _people(len(images))
+    person = np.arange(len(images)) // 10  # ten images of each, in the order of the people
+    return {"x": _grey(images, 255), "y": _labels(person), "class_names": _count("person", len(images) // 10)}
 
 
 def movielens(file: Path) -> dict:
@@ -109,7 +131,10 @@ def movielens(file: Path) -> dict:
 
 READERS: dict[str, Callable[..., dict]] = {
     reader.__name__: reader
-    for reader in (digits, faces, usarrests, mnist, fashion_mnist, binarized_mnist, olivetti, movielens)
+    for reader in (
+        *(digits, faces, usarrests, synthetic_faces, ratings),
+        *(mnist, fashion_mnist, binarized_mnist, olivetti, movielens),
+    )
 }
 
 
@@ -185,7 +210,5 @@ def _labels(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _people(images: int) -> dict:
-    """Labels of ten images of each person, in the order of the people."""
-    person = np.arange(images) // 10
-    return {"y": _labels(person), "class_names": tuple(f"person {p}" for p in np.unique(person))}
+def _count(thing: str, number: int) -> tuple[str, ...]:
+    return tuple(f"{thing} {n}" for n in range(number))

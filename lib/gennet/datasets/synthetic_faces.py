@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 OCCLUDERS = ("bottom", "top", "left", "right", "eyes")
-EVERYDAY = {
+EVERYDAY = {  # spreads for `random_faces` that give an everyday collection, roughly aligned
     "pose": 8.0,
     "expression": 0.7,
     "light": 30.0,
     "misalignment": 0.5,
     "scale": 0.03,
     "noise": 0.01,
-}  # spreads for `random_faces` that give an everyday, roughly aligned collection
+}
 
-_RANGES = {
-    "yaw": (-40.0, 40.0),  # beyond, the nose would hide too much for the search for the surface in `_hit`
+_RANGES = {  # of the arguments of `synthetic_faces`, in degrees, pixels and fractions
+    "yaw": (-40.0, 40.0),  # beyond, the nose hides too much for the few iterations of `_hit`
     "pitch": (-30.0, 30.0),
     "roll": (-360.0, 360.0),
     "expression": (-1.0, 1.0),
@@ -86,10 +86,10 @@ def _person(identity: int) -> SimpleNamespace:
     """Every trait of one person; person 0 has every trait at its mean and is symmetric."""
     rng = np.random.default_rng([2020, identity])
     normal = np.clip(rng.standard_normal(len(_TRAITS) + 2), -2, 2) * (identity > 0)
-    uniform = rng.random(12) if identity > 0 else np.full(12, 0.5)
+    uniform = rng.random(11) if identity > 0 else np.full(11, 0.5)
     sturdy, part = normal[-2:]
     p = SimpleNamespace(sturdy=sturdy)
-    for z, (name, (mean, spread, with_build)) in zip(normal, _TRAITS.items(), strict=False):
+    for z, (name, (mean, spread, with_build)) in zip(normal[:-2], _TRAITS.items(), strict=True):
         setattr(p, name, mean + spread * z + with_build * sturdy)
     p.mouth_y = min(p.mouth_y, p.nose_y - 0.205)  # a mouth stays below its nose
     p.skin = 0.56 + 0.40 * uniform[0]
@@ -103,10 +103,9 @@ def _person(identity: int) -> SimpleNamespace:
     p.crown = 2.0  # the height to which hair grows at the sides
     p.long = p.beard = p.moustache = 0.0
     p.glasses = identity > 0 and uniform[7] < 0.18
-    p.frame = 1.6 + 2.4 * uniform[8]  # the roundness of the glasses
-    style, variant = uniform[9:11]
+    style, variant, other = uniform[8:]
     if identity > 0 and sturdy < -0.1:  # long hair: a fringe, a side parting, or open
-        p.long = 0.4 + 0.8 * uniform[11]
+        p.long = 0.4 + 0.8 * other
         p.hair_thick += 0.05
         p.temple += 0.18
         if style < 0.35:
@@ -122,11 +121,11 @@ def _person(identity: int) -> SimpleNamespace:
                 p.hairline, p.crown = 2.0, 0.45
         elif style < 0.40:
             p.hairline, p.hair_round = 0.37 + 0.08 * variant, 0.05
-        if uniform[11] < 0.25:
-            p.beard = p.moustache = 0.4 + 2 * uniform[11]
-        elif uniform[11] < 0.35:
+        if other < 0.25:
+            p.beard = p.moustache = 0.4 + 2 * other
+        elif other < 0.35:
             p.moustache = 0.8
-        elif uniform[11] < 0.60:
+        elif other < 0.60:
             p.beard = p.moustache = 0.15
     return p
 
@@ -142,9 +141,11 @@ def _spot(u: np.ndarray, v: ArrayLike = 0.0) -> np.ndarray:
     return np.exp(-0.5 * (u * u + v * v))
 
 
-def _bumps(p: SimpleNamespace, smile: float, mouth_open: float) -> np.ndarray:
+def _bumps(p: SimpleNamespace, smile: float, gape: float) -> np.ndarray:
     """Rows (x, y, width, height, elevation) of the Gaussian bumps of a face; |x| stands for both sides."""
-    nose, mouth, eye, up, drop = p.nose_y, p.mouth_y, p.eye_x, max(smile, 0), 0.10 * mouth_open
+    nose, mouth, eye = p.nose_y, p.mouth_y - 0.025 * smile, p.eye_x
+    up, drop = max(smile, 0), 0.10 * gape
+    fold = p.mouth_w + 0.06 + 0.03 * up
     return np.array(
         [
             (0, nose + 0.34, 0.070 * p.nose_w, 0.13, 0.060 * p.bridge * p.nose_h),  # bridge of the nose
@@ -152,7 +153,7 @@ def _bumps(p: SimpleNamespace, smile: float, mouth_open: float) -> np.ndarray:
             (0, nose + 0.02, 0.085 * p.nose_w, 0.085, 0.115 * p.nose_h),  # tip
             (0.105 * p.nose_w, nose - 0.03, 0.050 * p.nose_w, 0.055, 0.045),  # wings
             (0.215 * p.nose_w, nose, 0.060, 0.10, -0.020),
-            (0, mouth + 0.03, 0.17, 0.055, 0.050),  # upper lip
+            (0, mouth + 0.03, 0.17, 0.055, 0.050 - 0.020 * up),  # upper lip
             (0, mouth - 0.05 - drop, 0.15, 0.060, 0.055),  # lower lip
             (0, mouth - 0.135 - drop, 0.17, 0.045, -0.030),
             (0, -0.86 - 0.8 * drop, 0.16, 0.10, 0.080 * p.chin),
@@ -164,7 +165,7 @@ def _bumps(p: SimpleNamespace, smile: float, mouth_open: float) -> np.ndarray:
             (0.42, -0.50, 0.12, 0.16, -0.05 * p.hollow),  # hollow of the cheek
             (0.22, 0.45, 0.20, 0.16, 0.020),  # forehead
             (0.50, 0.22, 0.12, 0.13, -0.020),  # temple
-            (p.mouth_w + 0.06 + 0.03 * up, mouth + 0.06 + 0.02 * up, 0.05, 0.08, -0.015 - 0.02 * up),  # fold
+            (fold, p.mouth_y + 0.06 + 0.02 * up, 0.05, 0.08, -0.015 - 0.02 * up),
         ]
     )
 
@@ -194,7 +195,7 @@ def _hit(
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Where the line of sight through each picture point first meets a turned, bumpy superellipsoid.
 
-    In the head's frame the solid is (x / w(y))^2 + (1 - k) (y / h)^2 + k (y / h)^4 + ((z - b) / d)^2 = 1, with
+    In the head's frame the solid is (x / w(y))^2 + (1 - k) (y / h)^2 + k (y / h)^4 + ((z - b) / d)^2 = 1 with
     ``size = (w, h above, h below, d)`` and ``shape = (k above, k below, taper)``: w(y) narrows downwards by
     `taper`, and b(x, y) is the relief. With w(y) taken from the point found before, and (y / h)^4 and b(x, y)
     replaced by their tangents there, the depth t along the line of sight solves a quadratic equation. Returns
@@ -270,7 +271,7 @@ def _skin(
     soft = max(0.02, pixel)
     half_width = p.mouth_w * (1 + 0.18 * up - 0.05 * down - 0.06 * gape)
     m = np.minimum(ax / half_width, 1)
-    line = p.mouth_y + 0.095 * smile * (m * m - 0.4) + 0.014 * m * m - 0.010 * _spot(x / 0.05)
+    line = p.mouth_y + 0.09 * smile * (m * m - 0.35) + 0.014 * m * m - 0.010 * _spot(x / 0.05)
     arc = np.sqrt(1 - m * m)
     ceiling, floor = line + 0.03 * gape * arc, line - 0.105 * gape * arc
     top = ceiling + p.upper_lip * (1 - 0.15 * up) * (1 - m * m) * (1.15 - 0.3 * _spot(x / 0.035))
@@ -301,13 +302,8 @@ def _skin(
 
     # brows
     e = (ax - p.eye_x - 0.01) / p.brow_w
-    arch = (
-        p.brow_arch * (1 - (e - 0.3) ** 2)
-        + p.brow_tilt * e
-        + 0.015 * up
-        - 0.035 * down * (1 - e)
-        + 0.02 * gape
-    )
+    raised = 0.015 * up - 0.035 * down * (1 - e) + 0.02 * gape
+    arch = p.brow_arch * (1 - (e - 0.3) ** 2) + p.brow_tilt * e + raised
     thick = np.maximum(p.brow_thick * (1.05 - 0.4 * e), 0.008)
     brow = _spot((y - p.eye_y - p.brow_y - arch) / thick) * _step(1 - np.abs(e), 0.5)
     skin += p.brow_dark * brow * (min(0.9 * p.hair, 0.55 * p.skin) - skin)
@@ -403,9 +399,8 @@ def _render(
     paint(shell, outline * _step(sides + ragged, p.hair_soft), hair)
 
     size, outer = (p.width, 1.0, 1 + 0.08 * gape, p.depth), (0.2, p.square, p.taper)
-    where, coverage, (x, y, z), normal = _hit(
-        X, Y, turn, (0, 0, 0), size, outer, pixel, _bumps(p, smile, gape)
-    )
+    bumps = _bumps(p, smile, gape)
+    where, coverage, (x, y, z), normal = _hit(X, Y, turn, (0, 0, 0), size, outer, pixel, bumps)
     paint(where, coverage, _skin(p, x, y, smile, gape, pixel) * lit(normal, light))
 
     if not p.long:
@@ -424,7 +419,7 @@ def _render(
 
 
 def _cover(image: np.ndarray, fraction: float, occluder: str) -> None:
-    """Paint a dark band over this fraction of the window, in place; pixels at its edge are covered in part."""
+    """Paint a dark band over this fraction of the window, in place; its edge covers pixels in part."""
     if occluder in ("left", "right"):
         image = image.T  # a view, so that the band is made of rows
     rows = len(image)
@@ -580,10 +575,10 @@ def random_faces(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw images of people in which each nuisance varies uniformly, independently, and only as far as asked.
 
-    `seed` draws the nuisances only: another seed gives new images of the same people, another `first_identity`
-    gives other people. Changing one spread rescales that nuisance and leaves the others as they were, so that
-    two sets differ in one thing. ``random_faces(40, 10, seed=0, **EVERYDAY)`` is an everyday collection,
-    roughly aligned.
+    `seed` draws the nuisances only: another seed gives new images of the same people, and another
+    `first_identity` gives other people. Changing one spread rescales that nuisance and leaves the others as
+    they were, so that two sets differ in one thing. ``random_faces(40, 10, seed=0, **EVERYDAY)`` is an
+    everyday collection, roughly aligned.
 
     Parameters
     ----------

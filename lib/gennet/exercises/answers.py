@@ -1,7 +1,7 @@
 """Ask an answer for its values on one input, and say in words what stands in the way.
 
-The values come back as fresh arrays, whatever library they were made with. Nothing here knows what is right: a
-sandbox that asks a submission for its values on other inputs does the same.
+The values come back as fresh arrays, whatever library they were made with. Nothing here knows what is right:
+a sandbox that asks a submission for its values on other inputs does the same.
 """
 
 import copy
@@ -166,7 +166,9 @@ def as_array(name: str, given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
     except Exception:
-        words = f"{name} cannot be read as an array of numbers: it is {kind(given)}, perhaps of unequal parts."
+        words = (
+            f"{name} cannot be read as an array of numbers: it is {kind(given)}, perhaps of unequal parts."
+        )
         raise Trouble("dtype", words) from None
     if array.dtype.kind not in "biufcU":
         words = f"{name} is {kind(given)} of dtype {array.dtype}; expected are numbers (dtype float64)."

@@ -1,7 +1,7 @@
 """Say what is wrong with an answer: the one thing that helps most, from stored public cases alone.
 
-In this order: it is not attempted; it gives no values (see `answers`); it gives the values of a known mistake;
-its values are of another shape or kind, or differ: then the first input on which they do is shown.
+In this order: it is not attempted; it gives no values (see `answers`); it gives the values of a known
+mistake; its values are of another shape or kind, or differ: then the first input on which they do is shown.
 """
 
 import time
@@ -83,12 +83,16 @@ def compare_array(output: Output, name: str, expected: np.ndarray, given: np.nda
         raise Trouble("dtype", words)
     if wanted == "f" and sort == "c":
         words = f"{name}: expected real numbers; given dtype {given.dtype}. "
-        raise Trouble("dtype", words + "The eigenvalues of a symmetric matrix are real: eigh knows, eig does not.")
+        raise Trouble(
+            "dtype", words + "The eigenvalues of a symmetric matrix are real: eigh knows, eig does not."
+        )
     if (wanted in "bU" or sort in "bU") and sort != wanted:
         raise Trouble("dtype", f"{name}: expected dtype {expected.dtype}; given {given.dtype}.")
     if sort in "fc" and (holes := ~np.isfinite(given) & np.isfinite(expected)).any():
         place = tuple(map(int, np.argwhere(holes)[0]))
-        words = f"{name}: {given[place]} at {at('', place) or 'the only entry'}. Is something divided by zero?"
+        words = (
+            f"{name}: {given[place]} at {at('', place) or 'the only entry'}. Is something divided by zero?"
+        )
         raise Trouble("nan", words)
     place = difference(expected, given, output.same, output.tolerance)
     if place is None:
@@ -108,7 +112,10 @@ def behaves_like(mistake: KnownMistake, question: Question, answers: list[Any]) 
             for name, wrong in zip(mistake.seen_in, case.mistaken[mistake.name], strict=True):
                 same, tolerance = mistake.same or outputs[name].same, outputs[name].tolerance
                 for _, expected, array in pairs(name, wrong, given[name]):
-                    if array.shape != expected.shape or difference(expected, array, same, tolerance) is not None:
+                    if (
+                        array.shape != expected.shape
+                        or difference(expected, array, same, tolerance) is not None
+                    ):
                         return False
         except Trouble:
             return False

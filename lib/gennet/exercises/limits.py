@@ -1,8 +1,8 @@
 """Call a function that may never return, and take the kernel back when its time is up.
 
-In the main thread of a Unix process an alarm interrupts Python code, sleeping and waiting for input; elsewhere
-(Windows, a thread) a second thread asks for the interruption, which then waits for the end of a sleep. A
-single call into compiled code (one huge decomposition) ends only by itself: a sandbox must stop that.
+In the main thread of a Unix process an alarm interrupts Python code, sleeping and waiting for input;
+elsewhere (Windows, a thread) a second thread asks for the interruption, which then waits for the end of a
+sleep. A single call into compiled code (one huge decomposition) ends only by itself: a sandbox can stop that.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ class TooLong(BaseException):
 
 
 def call(function: Callable, arguments: list, seconds: float) -> Any:
-    """Return `function(*arguments)`; raise `TooLong` after so many seconds. The time of imports is not counted."""
+    """Return `function(*arguments)`; raise `TooLong` after so many seconds, not counting imports."""
     timer = alarm if can_alarm() else nagging_thread
     expired = Expiry(seconds)
     with timer(expired):

@@ -8,7 +8,6 @@ the kernel lives: so are notebooks executed whose output must not depend on who 
 import contextlib
 import json
 import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,30 +70,33 @@ def read() -> Entries:
         aside = file.with_name(f"progress-damaged-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.json")
         with contextlib.suppress(OSError):
             file.rename(aside)
-            say(f"The file with your progress, {file}, is damaged. It was kept as {aside.name}; a new one begins.")
+            say(
+                f"The file with your progress, {file}, is damaged. It was kept as {aside.name}; a new one "
+                f"begins."
+            )
         return {}
 
 
 def save(entries: Entries) -> None:
     """Write the file in one step, so that an interruption leaves the old one whole."""
     file = path()
-    if file is None:
+    if file is None or (
+        file.exists() and not os.access(file, os.R_OK)
+    ):  # what cannot be read is not replaced
         return
+    draft = file.with_name(f".progress-{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=file.parent, prefix=".progress-", delete=False
-        ) as draft:
-            json.dump({"exercises": entries}, draft, indent=1)
-        try:
-            os.replace(draft.name, file)
-        except OSError:
-            os.unlink(draft.name)
-            raise
+        draft.write_text(json.dumps({"exercises": entries}, indent=1), encoding="utf-8")
+        draft.replace(file)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         say(
-            f"Your progress cannot be saved in {file} ({error.strerror}). Checks work all the same, but a restart "
-            "will forget this one. Make the folder writable, or set GENNET_HOME to a folder of your own."
+            f"Your progress cannot be saved in {file} ({error.strerror}). Checks work all the same, but a "
+            f"restart "
+            "forgets what you solve now. Make the folder writable, or set GENNET_HOME to a folder of your "
+            "own."
         )
 
 

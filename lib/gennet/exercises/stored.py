@@ -1,4 +1,4 @@
-"""What a student's computer holds of a problem set: words as JSON, arrays as NPZ, never a pickle, never a program.
+"""What a student's computer holds of a problem set: words as JSON, arrays as NPZ, no pickle, no program.
 
 For every function to be written: the public inputs, what a right answer returns on them, and what each known
 mistake returns on them. That is enough to check an answer without having one.
@@ -41,7 +41,7 @@ class KnownMistake:
 
 @dataclass(frozen=True)
 class Case:
-    """One call: arguments by name, the right outputs, and the outputs of each mistake that `seen_in` names."""
+    """One call: arguments by name, the right outputs, and of each mistake the outputs that `seen_in` names."""
 
     arguments: dict[str, Any]
     expected: list[Any]
@@ -53,7 +53,6 @@ class Question:
     """One function to be written."""
 
     name: str
-    signature: str
     points: int
     outputs: list[Output]
     right: str
@@ -64,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True)
 class StoredExercise:
-    """One exercise: its functions, and the points of its derivation, which a person reads (0 if it has none)."""
+    """One exercise: its functions, and the points of its derivation (0 if it has none)."""
 
     id: str
     title: str
@@ -114,10 +113,15 @@ def unpack(tree: Any, arrays: Any) -> Any:
     return [unpack(part, arrays) for part in tree] if isinstance(tree, list) else tree
 
 
-def write(problem_set: StoredSet, path: Path) -> None:
-    """Write `path` with the endings .json and .npz."""
+def packed(problem_set: StoredSet) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a set as words and arrays."""
     arrays: dict[str, np.ndarray] = {}
-    words = pack(asdict(problem_set), problem_set.number, arrays)
+    return pack(asdict(problem_set), problem_set.number, arrays), arrays
+
+
+def write(problem_set: StoredSet, path: Path) -> None:
+    """Write a set to `path` with the endings .json and .npz."""
+    words, arrays = packed(problem_set)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(words, indent=1, ensure_ascii=False) + "\n"
     path.with_suffix(".json").write_text(text, encoding="utf-8")
