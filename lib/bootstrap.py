@@ -169,7 +169,8 @@ def prepare(command):
 
 def lab():
     """Start JupyterLab on the first chapter."""
-    arguments = ["chapters/00_start_here.ipynb", "--ServerApp.root_dir=" + str(ROOT)]
+    arguments = ["--LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb"]
+    arguments += ["--ServerApp.root_dir=" + str(ROOT), "--Application.log_level=WARN"]
     port = os.environ.get("PORT")
     if port:
         if not port.isdigit() or not 0 < int(port) < 65536:

@@ -1,8 +1,9 @@
 """Make from every declared problem set what a student gets: the public cases behind `check`, and the text.
 
 An author edits ``solutions/exercises/NN_name.py`` and runs ``make notebooks``, which calls this first.
-Written are ``lib/gennet/exercises/cases/NN_name.json`` and ``.npz`` and ``chapters/text/exercises/NN_name.md``;
-the notebook is made from that text like any other. A file that is right already is left alone.
+Written are ``lib/gennet/exercises/cases/NN_name.json`` and ``.npz`` (the cases) and
+``chapters/text/exercises/NN_name.md``, from which the notebook is made like any other. A file that is right
+already is left alone.
 """
 
 import sys
@@ -29,15 +30,14 @@ kernelspec:
   name: python3
   display_name: Python 3
   language: python
----
-"""
+---"""
 
 HOW_TO = """
 Write each answer in place of `return None` and run the cell, then run the `check` below it: it tells you
 whether the answer is right and, if not, what is probably wrong. `hint("{first}")` gives a hint for exercise
 {first}, and a further one each time you run it. After a check that failed on one of its inputs,
-`failed_input("{first}")` returns that input, for you to try things on. You can solve the exercises in any order
-and stop at any time: your progress is kept on this computer only.
+`failed_input("{first}")` returns that input, for you to try things on. You can solve the exercises in any
+order and stop at any time: your progress is kept on this computer only.
 """
 
 SETUP = "import numpy as np\n\nfrom gennet.exercises import check, failed_input, hint, summary"
@@ -68,7 +68,7 @@ def parts_of(exercise: Exercise) -> list[str]:
     names = ", ".join(function.name for function in exercise.functions)
     return [
         f"## {exercise.id} {exercise.title}",
-        f"*{exercise.mirrors}. {exercise.minutes} minutes, {exercise.points} points.* "
+        f"*Mirrors {exercise.mirrors}. {exercise.minutes} minutes, {exercise.points} points.*\n\n"
         f"**Purpose:** {exercise.purpose}.",
         exercise.statement.strip(),
         *(code(function.stub(), tags=["answer", exercise.id]) for function in exercise.functions),

@@ -1,7 +1,7 @@
 """The data sets and their cards: shapes, ranges, known numbers; the registry and the README say the same.
 
-The downloaded sets are tested where their files are at hand, in GENNET_DATA or beside the repository; no test
-fetches them. How a download goes wrong is the matter of `test_downloads.py`.
+The downloaded sets are tested where their files are at hand, in the data folder or beside the repository; no
+test fetches them. How a download goes wrong is the matter of `test_downloads.py`.
 """
 
 import gzip
@@ -32,8 +32,9 @@ def real(monkeypatch: pytest.MonkeyPatch):
     """Load a downloaded set if its files are at hand; else skip."""
 
     def load(name: str) -> datasets.Dataset:
-        if "GENNET_DATA" not in os.environ:
-            monkeypatch.setenv("GENNET_DATA", str(ROOT.parent / "shared/data"))
+        beside = ROOT.parent / "shared/data"
+        if "GENNET_DATA" not in os.environ and beside.exists():
+            monkeypatch.setenv("GENNET_DATA", str(beside))
         if not download.locate(datasets.card(name)):
             pytest.skip(
                 f"the files of {name} are not in {download.folder()}: name their folder in GENNET_DATA"
@@ -399,7 +400,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_command_without_a_network(tmp_path: Path):
-    """All addresses of the real registry fail behind a proxy that is not there: a sentence each, no traceback."""
+    """All addresses of the real registry fail behind a proxy that is not there: one sentence for each set."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         proxy = f"http://127.0.0.1:{probe.getsockname()[1]}"

@@ -57,7 +57,7 @@ def test_grid_places_images_and_titles():
 
 
 def test_grid_draws_its_scale_with_unit():
-    assert plots.image_grid(RAMP, scale_label="grey").axes[-1].get_ylabel() == "grey"
+    assert plots.image_grid(RAMP, scale_label="grey").axes[-1].get_title(loc="left") == "grey"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ datasets
 divergences
 evaluation
 backprop
-eigenspace face_space clustering autoencoder vae gan wgan translation autoregressive
+eigenspace codec face_space clustering autoencoder vae gan wgan translation autoregressive
 training
 reproduce
 exercises

@@ -1,7 +1,7 @@
 """Eigenspace coding: principal components of images, as an estimator in the manner of scikit-learn.
 
-It follows Crowley's lecture (CR1 to CR8) and the first part of Yao's slides (YA1 to YA5). The lecture writes
-images as columns; here they are rows, as everywhere in the library. What is sent over a line is the business of
+It follows Crowley's lecture (CR1-CR8) and the first part of Yao's slides (YA1-YA5). The lecture writes images
+as columns; here they are rows, as everywhere in the library. What is sent over a line is the business of
 `gennet.codec`; detection and recognition with the codes are that of `gennet.face_space`.
 """
 
@@ -22,13 +22,13 @@ BLOCK = 1 << 21  # numbers centred at a time: 16 MB, which stay in the cache of 
 class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The mean of a set of images and the directions in which the images differ most.
 
-    The covariance is that of the lecture, divided by the number M of images: Σ = V Vᵀ / M, where the columns of V
-    are the centred images (CR2, CR3, YA1). Its unit eigenvectors φ are the components, its eigenvalues λ the mean
-    energy of the images along them (CR4, YA2): variances, not standard deviations. M images span at most M - 1
-    directions around their mean (CR5); eigenvalues that are zero to rounding are dropped.
+    The covariance is that of the lecture, divided by the number M of images: Σ = V Vᵀ / M, where the columns
+    of V are the centred images (CR2, CR3, YA1). Its unit eigenvectors φ are the components, its eigenvalues
+    λ the mean energy of the images along them (CR4, YA2): variances, not standard deviations. M images span
+    at most M - 1 directions around their mean (CR5); eigenvalues that are zero to rounding are dropped.
 
-    Of an eigenvector only the line is determined. Its sign is chosen so that the entry of largest absolute value
-    is positive.
+    Of an eigenvector only the line is determined. Its sign is chosen so that the entry of largest absolute
+    value is positive.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     The matrix that is decomposed is the smaller one: Σ, or Vᵀ V / M if there are fewer images than pixels. If
     Vᵀ V q = M λ q then V q is an eigenvector of V Vᵀ with the same eigenvalue (CR5).
 
-    The eigenspace is computed and kept in float64 even for float32 images, which are converted block by block:
-    squares of pixels keep seven digits in float32, so that an eigenvalue below about 1e-7 of the largest is noise
-    there, and the number of components itself comes out wrong. Codes and images have the precision of what
+    The eigenspace is computed and kept in float64 even for float32 images, which are converted block by
+    block: the products of pixels have seven digits in float32, and weak eigenvalues drown. Of the 199
+    components of 200 windows of faces about 150 would be left. Codes and images have the precision of what
     they are computed from.
 
     Examples
@@ -97,22 +97,22 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             If X has another shape, fewer than two images, NaN or infinite values, or only equal images; if
             `n_components` is out of range, or more than the images determine.
         """
-        X = self._vectors(X, "fit", reset=True)
+        X, mean = self._vectors(X, "fit", reset=True)
         M, N = X.shape
         if M == 1:
             raise ValueError("Eigenspace.fit: expected at least 2 images, got 1 sample, its own mean.")
         self._check_wanted("fit", M, N)
-        mean = _finite_mean(X, "fit")
         self._solve("fit", _moments(X, mean) if N <= M else X.copy())
         return self
 
     def partial_fit(self, X: ArrayLike, y: None = None) -> Self:
         """Add a batch of images; any split into batches gives what `fit` gives, up to rounding.
 
-        It goes on from what `fit` or `partial_fit` were given before. The images themselves are kept until there
-        are as many as pixels; from then on only their mean and their N x N scatter matrix, so that the set may
-        be larger than memory. While fewer images have come than an int `n_components` needs, there are as many
-        components as the images determine. Each call solves the eigenproblem: make the batches large.
+        It goes on from what `fit` or `partial_fit` were given before. The images themselves are kept until
+        there are as many as pixels; from then on only their mean and their N x N scatter matrix, so that the
+        set may be larger than memory. While fewer images have come than an int `n_components` needs, there
+        are as many components as the images determine. Each call solves the eigenproblem: make the batches
+        large.
 
         Parameters
         ----------
@@ -124,14 +124,13 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Raises
         ------
         ValueError
-            If X has another shape than the images before, or NaN or infinite values, or if `n_components` is out
-            of range. A batch that is refused changes nothing.
+            If X has another shape than the images before, or NaN or infinite values, or if `n_components` is
+            out of range. A batch that is refused changes nothing.
         """
         known = getattr(self, "_known", None)
-        X = self._vectors(X, "partial_fit", reset=known is None)
+        X, mean = self._vectors(X, "partial_fit", reset=known is None)
         N = X.shape[1]
         self._check_wanted("partial_fit", np.inf, N)
-        mean = _finite_mean(X, "partial_fit")
         if isinstance(known, _Moments):
             known = _merge(known, _moments(X, mean))
         else:
@@ -154,8 +153,7 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         ValueError
             If the images are not of the size of the fit, or hold NaN or infinite values.
         """
-        X = self._vectors(X, "transform", reset=False)
-        _finite_mean(X, "transform")
+        X, _ = self._vectors(X, "transform", reset=False)
         return (X - self.mean_.astype(X.dtype)) @ self.components_.T.astype(X.dtype)
 
     def inverse_transform(self, codes: ArrayLike) -> NDArray[np.floating]:
@@ -164,7 +162,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Parameters
         ----------
         codes
-            Shape ``(M, d)`` with d at most D: coefficients of the first d components; the others count as zero.
+            Shape ``(M, d)`` with d at most D: coefficients of the first d components; the others count as
+            zero.
 
         Returns
         -------
@@ -227,15 +226,19 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         ValueError
             As `reconstruct`.
         """
-        X = self._vectors(X, "residual_energy", reset=False)
-        _finite_mean(X, "residual_energy")
+        X, _ = self._vectors(X, "residual_energy", reset=False)
         basis = self.components_[: self._first("residual_energy", n_components)].astype(X.dtype)
         V = X - self.mean_.astype(X.dtype)
         V -= (V @ basis.T) @ basis
         return np.einsum("mn,mn->m", V, V)
 
-    def _vectors(self, X: ArrayLike, method: str, *, reset: bool) -> NDArray[np.floating]:
-        """Check sizes and flatten images row by row: pixel n = j C + i is in row j, column i (CR1)."""
+    def _vectors(
+        self, X: ArrayLike, method: str, *, reset: bool
+    ) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+        """Check images or vectors; return them as vectors, with their mean.
+
+        Images are flattened row by row: the pixel of row j and column i becomes number n = j C + i (CR1).
+        """
         if not reset:
             check_is_fitted(self, "components_")
         try:
@@ -253,9 +256,10 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if len(shape) == 3:
             X = np.reshape(X, (shape[0], shape[1] * shape[2]))
         X = validate_data(self, X, dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset)
+        mean = _finite_mean(X, method)
         if reset:
             self.image_shape_ = shape[1:]
-        return X
+        return X, mean
 
     def _check_size(self, shape: tuple[int, ...], method: str) -> None:
         N, given = self.n_features_in_, int(np.prod(shape))
@@ -264,8 +268,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             return
         raise ValueError(
             f"Eigenspace.{method}: expected windows of {N} pixels{_sides(self.image_shape_)}, got {given}"
-            f"{_sides(shape)}. Resize them or refit. (X has {given} features, but Eigenspace is expecting {N} "
-            "features as input.)"
+            f"{_sides(shape)}. Resize them or refit. (X has {given} features, but Eigenspace is expecting "
+            f"{N} features as input.)"
         )
 
     def _check_wanted(self, method: str, M: float, N: int) -> None:
@@ -274,14 +278,14 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             return
         if isinstance(D, bool) or not isinstance(D, Real) or not (isinstance(D, Integral) or 0 < D <= 1):
             raise ValueError(
-                f"Eigenspace.{method}: n_components = {D!r} is not understood. Give None for all, an int for a "
-                "number of components, or a float above 0 and at most 1 for a share of the energy."
+                f"Eigenspace.{method}: n_components = {D!r} is not understood. Give None for all, an int for "
+                "a number of components, or a float above 0 and at most 1 for a share of the energy."
             )
         most = int(min(M - 1, N))
         if isinstance(D, Integral) and not 1 <= D <= most:
             raise ValueError(
-                f"Eigenspace.{method}: n_components = {D} is out of range. Ask for 1 to {most}: fewer than there "
-                "are images, and not more than there are pixels."
+                f"Eigenspace.{method}: n_components = {D} is out of range. Ask for 1 to {most}: fewer than "
+                "there are images, and not more than there are pixels."
             )
 
     def _first(self, method: str, n_components: int | None) -> int:
@@ -290,7 +294,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if isinstance(n_components, Integral) and 0 <= n_components <= self.n_components_:
             return int(n_components)
         raise ValueError(
-            f"Eigenspace.{method}: expected n_components from 0 to {self.n_components_}, got {n_components!r}."
+            f"Eigenspace.{method}: expected n_components from 0 to {self.n_components_}, "
+            f"got {n_components!r}."
         )
 
     def _solve(self, method: str, known: "_Moments | NDArray[np.floating]") -> None:
@@ -313,13 +318,13 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if asked:
             kept = min(asked, rank)
         elif D is not None:
-            kept = min(rank, 1 + int(np.searchsorted(np.cumsum(values), D * total)))
+            kept = min(rank, 1 + int(np.searchsorted(np.cumsum(values[:rank]), D * total)))
         if method == "fit" and rank == 0:
             raise ValueError("Eigenspace.fit: all images are equal; there is no direction to find.")
         if method == "fit" and asked and rank < asked:
             raise ValueError(
-                f"Eigenspace.fit: n_components = {asked}, but the images differ in {rank} directions only (the "
-                f"other eigenvalues are zero to rounding). Ask for at most {rank}, or for all with None."
+                f"Eigenspace.fit: n_components = {asked}, but the images differ in {rank} directions only; "
+                f"the other eigenvalues are zero to rounding. Ask for at most {rank}, or for all with None."
             )
         basis = vectors[:, :kept] if images is None else _lift(images, mean, vectors[:, :kept])
         largest = basis[np.abs(basis).argmax(axis=0), np.arange(kept)]
@@ -354,12 +359,20 @@ class _Moments(NamedTuple):
 
 def _moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
     """Return M, μ and the N x N matrix M Σ (CR2, CR3)."""
-    return _Moments(len(X), mean, sum(V.T @ V for V in _centred(X, np.broadcast_to(mean, X.shape))))
+    return _Moments(len(X), mean, _products(X, np.broadcast_to(mean, X.shape)))
 
 
 def _small_moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
     """Return M, μ and the M x M matrix of inner products of the centred images (CR5)."""
-    return _Moments(len(X), mean, sum(V.T @ V for V in _centred(X.T, np.broadcast_to(mean, X.shape).T)))
+    return _Moments(len(X), mean, _products(X.T, np.broadcast_to(mean, X.shape).T))
+
+
+def _products(A: NDArray[np.floating], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Vᵀ V for V = A - mean; NumPy hands a matrix times its transpose to BLAS's dsyrk."""
+    products = np.zeros((A.shape[1], A.shape[1]))
+    for V in _centred(A, mean):
+        products += V.T @ V
+    return products
 
 
 def _merge(a: _Moments, b: _Moments) -> _Moments:
@@ -373,8 +386,8 @@ def _merge(a: _Moments, b: _Moments) -> _Moments:
 def _lift(X: NDArray[np.floating], mean: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the eigenvectors V q / |V q| of V Vᵀ, given those of Vᵀ V, as columns (CR5).
 
-    Rounding in the small matrix tilts weak directions towards strong ones. With the Cholesky factor L of their
-    inner products the tilt is taken out: the columns of (V q) L⁻ᵀ are orthonormal.
+    Rounding in the small matrix tilts weak directions towards strong ones. With the Cholesky factor L of
+    their inner products the tilt is taken out: the columns of (V q) L⁻ᵀ are orthonormal.
     """
     basis = np.concatenate([V @ q for V in _centred(X.T, np.broadcast_to(mean, X.shape).T)])
     basis /= np.linalg.norm(basis, axis=0)

@@ -160,7 +160,7 @@ def image_grid(
         value_range = (-largest, largest) if signed else (images.min(), images.max())
     longest_line = max((len(line) for title in row_titles for line in title.splitlines()), default=0)
     margin = 0.1 * longest_line + (0.9 if scale_label else 0.0)
-    title_rows = -(-len(titles) // columns)
+    title_rows = max(-(-len(titles) // columns), bool(scale_label))
     side = (width - margin) / columns
     height = rows * (side * images.shape[1] / images.shape[2] + 0.06) + 0.27 * title_rows
     figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
@@ -179,6 +179,7 @@ def image_grid(
         if position % columns == 0 and position // columns < len(row_titles):
             axis.set_ylabel(row_titles[position // columns], rotation=0, ha="right", va="center", fontsize=12)
     if scale_label:
-        bar = figure.colorbar(drawn, ax=axes, label=scale_label, shrink=min(1.0, 2.6 / height), pad=0.02)
+        bar = figure.colorbar(drawn, ax=axes, shrink=min(1.0, 2.6 / height), pad=0.02)
+        bar.ax.set_title(scale_label, fontsize=12)
         bar.outline.set_visible(False)
     return figure

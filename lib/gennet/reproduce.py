@@ -1,8 +1,8 @@
 """The chapters' experiments at full size, on data that must be downloaded, and their stored results.
 
-``python -m gennet.reproduce NAME`` runs an experiment and writes its numbers to ``data/results/NAME.json``, from
-where a chapter reads them; the chapter's own switch runs the same function again. Results are numbers, not
-pictures of people. Experiments that take minutes show a progress bar.
+``python -m gennet.reproduce NAME`` runs an experiment and writes its numbers to ``data/results/NAME.json``,
+from where a chapter reads them; the chapter's own switch runs the same function again. Results are numbers,
+not pictures of people.
 """
 
 import argparse
@@ -21,16 +21,16 @@ from gennet.eigenspace import Eigenspace
 def eigenspace_olivetti() -> dict:
     """Chapter 01 on 400 photographs of 40 people: what a code costs on faces it has not seen (CR5 to CR8).
 
-    An eigenspace is learnt from 8 photographs of each of 30 people and tried on three sets: those 240, the 2 other
-    photographs of the same people, and the 100 photographs of the 10 other people. This is repeated for ten random
-    divisions of the people.
+    An eigenspace is learnt from 8 photographs of each of 30 people and tried on three sets: those 240, the 2
+    other photographs of the same people, and the 100 photographs of the 10 other people. This is repeated for
+    ten random divisions of the people.
 
     Returns
     -------
     dict
-        ``lengths``: numbers in the code, list of n; ``error``: for each of the sets "learnt from", "same people" and
-        "other people" the mean error energy divided by the energy of the same images about the mean, lists
-        of n; ``spread``: their standard deviations over the divisions.
+        ``lengths``: numbers in the code, list of n; ``error``: for each set, "learnt from", "same people"
+        and "other people" the mean error energy divided by the energy of the same images about the mean,
+        lists of n; ``spread``: their standard deviations over the divisions.
 
     Raises
     ------
@@ -74,8 +74,12 @@ def stored(name: str) -> dict:
         If there is no experiment of this name.
     """
     if name not in EXPERIMENTS:
-        raise ValueError(f"There is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}.")
+        raise ValueError(_unknown(name))
     return json.loads(shipped(f"results/{name}.json").read_text(encoding="utf-8"))
+
+
+def _unknown(name: str) -> str:
+    return f"There is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,12 +87,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gennet.reproduce", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXPERIMENTS)}; all if none")
     names = parser.parse_args(arguments).names or list(EXPERIMENTS)
-    if unknown := [name for name in names if name not in EXPERIMENTS]:
-        print(
-            f"There is no experiment {', '.join(unknown)}; there are: {', '.join(EXPERIMENTS)}.",
-            file=sys.stderr,
-        )
-        return 2
+    for name in names:
+        if name not in EXPERIMENTS:
+            print(_unknown(name), file=sys.stderr)
+            return 2
     folder = shipped("registry.toml").parent / "results"
     for name in names:
         try:

@@ -17,7 +17,7 @@ from gennet.exercises.declare import Derivation, Exercise, Function, Output, Pro
 
 
 def eigenspace_fit(W, D):
-    """Return mean (N,), basis (N, D), eigenvalues (D,) of the images in the columns of W (N, M)."""
+    """Return mean (N,), basis (N, D) and eigenvalues (D,) of the images W (N, M)."""
     mean = W.mean(axis=1)
     V = W - mean[:, None]
     eigenvalues, vectors = np.linalg.eigh(V @ V.T / W.shape[1])
@@ -223,8 +223,8 @@ Write `eigenspace_fit(W, D)`:
 4. the $D$ largest eigenvalues in decreasing order, shape `(D,)`, and in the same order their eigenvectors,
    of length 1, as the columns of `basis`, shape `(N, D)`. The sign of an eigenvector is up to you.
 
-There may be more pixels than images or fewer; $D$ is never larger than the number of eigenvalues that
-differ from zero. Any method is welcome that gives this result.
+Return `mean, basis, eigenvalues`. There may be more pixels than images or fewer; $D$ is never larger than
+the number of eigenvalues that differ from zero. Any method is welcome that gives this result.
 """,
     functions=(
         Function(
@@ -278,17 +278,17 @@ differ from zero. Any method is welcome that gives this result.
 
 
 def encode(W, mean, basis):
-    """Return the codes (D, M) of the images in the columns of W (N, M)."""
+    """Return the codes (D, M) of the images W (N, M)."""
     return basis.T @ (W - mean[:, None])
 
 
 def decode(x, mean, basis):
-    """Return the images (N, M) that belong to the codes in the columns of x (D, M)."""
+    """Return the images (N, M) that belong to the codes x (D, M)."""
     return mean[:, None] + basis @ x
 
 
 def error_energy(W, mean, basis):
-    """Return the error energy of each image in the columns of W (N, M): shape (M,)."""
+    """Return the error energies (M,) of the images W (N, M)."""
     R = W - decode(encode(W, mean, basis), mean, basis)
     return (R**2).sum(axis=0)
 
@@ -612,7 +612,7 @@ $$ \\frac1M\\sum_{m=1}^M \\varepsilon_{R,m}^2 = \\sum_{d=D+1}^N \\lambda_d. $$
 
 
 def frame_rate(D, bytes_per_coef, baud, framing):
-    """Return how many codes of D coefficients a line carries in a second; framing is True or False."""
+    """Return how many codes of D coefficients a line carries in a second."""
     bits_per_byte = 10 if framing else 8
     return baud / (D * bytes_per_coef * bits_per_byte)
 
@@ -709,7 +709,7 @@ def rate_in_torch(D, bytes_per_coef, baud, framing):
 
 
 def quantise(x, bits, lo, hi):
-    """Return indices (integers from 0) and values of the levels nearest to x; both have the shape of x."""
+    """Return the indices (integers) and the values of the levels nearest to x."""
     last = 2**bits - 1
     step = (hi - lo) / last
     indices = np.clip(np.rint((x - lo) / step), 0, last).astype(int)
@@ -971,7 +971,7 @@ most $D\\,s^2/4$ if no coefficient lies outside the range, $s$ being the step be
 
 
 def pca_loadings(X, standardise=True):
-    """Return loadings (p, p), one column a component, and shares (p,) of the table X (n, p)."""
+    """Return the loadings (p, p) and the shares (p,) of the components of X (n, p)."""
     Z = X - X.mean(axis=0)
     if standardise:
         Z = Z / X.std(axis=0)
@@ -1206,6 +1206,8 @@ any table `X` of shape `(n, p)`, $n > p$:
 2. return the `loadings`, shape `(p, p)`: the eigenvectors of the covariance, of length 1, one *column* a
    component, the component with the largest variance first. The sign of each column is up to you;
 3. and the `shares`, shape `(p,)`: the part of the total variance that each component has. They add up to 1.
+
+Return `loadings, shares`.
 """,
     functions=(
         Function(

@@ -51,7 +51,7 @@ def ratings(
 
     The utility of an item for a user is t = 3 + a_u + b_i + <w_u, v_i> stars, with factors w of users and v
     of items, of length `rank`, that scatter around those of their groups. A rating is t plus Gaussian noise,
-    rounded to half stars and cut to 0.5 ... 5, so that its expectation is known exactly. The log odds of being
+    rounded to half stars and cut to 0.5 ... 5, so its expectation is known exactly. The log odds of being
     rated are the sum of the user's activity, the item's popularity (long-tailed, after Zipf's law) and
     `preference` times the expected rating.
 

@@ -12,6 +12,7 @@ import reprlib
 import sysconfig
 import traceback
 from collections.abc import Callable, Mapping
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,20 @@ class Trouble(Exception):
         self.status, self.words = status, words
 
 
-def values(function: Callable, arguments: dict[str, Any], seconds: float) -> Any:
+def values(function: Callable, arguments: dict[str, Any], clock: limits.Clock) -> Any:
     """Call an answer and return what it returns, with every array and tensor as a fresh array.
 
     Raises
     ------
     Trouble
-        If it takes other arguments, raises an exception, runs longer than `seconds`, or changes its input.
+        If it takes other arguments, raises an exception, uses up the clock, or changes its input.
     """
     check_signature(function, arguments)
     given = copy.deepcopy(arguments)
     try:
-        returned = fresh(limits.call(function, list(given.values()), seconds))
+        returned = fresh(limits.call(function, list(given.values()), clock))
     except limits.TooLong as stop:
-        words = f"It was stopped because it took too long{own_line(stop)}\nIs there a loop that never ends?"
+        words = f"It took too long and was stopped{own_line(stop)}\nIs there a loop that never ends?"
         raise Trouble("too long", words) from None
     except NotImplementedError:
         raise Trouble("not attempted", "") from None
@@ -132,8 +133,9 @@ def split(returned: Any, names: list[str]) -> list[Any]:
     if isinstance(returned, np.ndarray) and returned.ndim > 0:
         returned = list(returned)
     if not isinstance(returned, list) or len(returned) != len(names):
-        listed = ", ".join(names)
-        raise Trouble("outputs", f"It returns {kind(returned)}; expected are {len(names)} results: {listed}.")
+        what = f"{len(returned)} results" if isinstance(returned, list) else kind(returned)
+        words = f"It returns {what}; expected are {len(names)} results: {', '.join(names)}."
+        raise Trouble("outputs", words)
     return returned
 
 
@@ -170,6 +172,8 @@ def as_array(name: str, given: Any) -> np.ndarray:
             f"{name} cannot be read as an array of numbers: it is {kind(given)}, perhaps of unequal parts."
         )
         raise Trouble("dtype", words) from None
+    if array.dtype == object and isinstance(given, Number):  # a fraction or a decimal number
+        array = np.asarray(float(given))
     if array.dtype.kind not in "biufcU":
         words = f"{name} is {kind(given)} of dtype {array.dtype}; expected are numbers (dtype float64)."
         raise Trouble("dtype", words)

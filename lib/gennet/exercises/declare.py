@@ -1,8 +1,9 @@
 """What an author writes: an exercise is one declaration, from which everything else is made.
 
 From a declaration come the student's notebook, the stored public cases behind `check`, and, on inputs from
-any other seed, the tests of this repository and of whoever marks. Declarations lie in ``solutions/exercises``,
-one file a problem set, each with a `ProblemSet` called SET; a set's solution text is the only other place.
+any other seed, the tests of this repository and of whoever marks. Declarations lie in
+``solutions/exercises``, one file a problem set, each with a `ProblemSet` called SET; a set's solution text is
+the only other place.
 """
 
 import copy

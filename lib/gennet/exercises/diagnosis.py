@@ -4,7 +4,6 @@ In this order: it is not attempted; it gives no values (see `answers`); it gives
 mistake; its values are of another shape or kind, or differ: then the first input on which they do is shown.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,14 @@ import numpy as np
 
 from .answers import Trouble, is_stub, pairs, split, values
 from .compare import Place, difference
+from .limits import Clock
 from .stored import Case, KnownMistake, Output, Question
 
-LIMIT = 1.5  # seconds that the public inputs together may take
+LIMIT = 1.5  # seconds that all calls of a check may take together
 WIDTH = 100  # columns of a message
 SMALL = 16  # entries up to which an array is shown in full
 
+CONTAINERS = (np.ndarray, list, dict)
 FREEDOM = {
     "signs": " (the sign of a column is free)",
     "row signs": " (the sign of a row is free)",
@@ -40,19 +41,18 @@ class Verdict:
     number: int | None = None
 
 
-def diagnose(question: Question, function: Callable, seconds: float = LIMIT) -> Verdict:
-    """Try an answer on the public inputs of a question."""
+def diagnose(question: Question, function: Callable, clock: Clock | None = None) -> Verdict:
+    """Try an answer on the inputs of a question, within the time on the clock (`LIMIT` by default)."""
     if is_stub(function):
         return Verdict("not attempted")
-    deadline = time.monotonic() + seconds
-    answers = []
+    clock, answers = clock or Clock(LIMIT), []
     for number, case in enumerate(question.cases):
         try:
-            answers.append(values(function, case.arguments, max(deadline - time.monotonic(), 0.05)))
+            answers.append(values(function, case.arguments, clock))
         except Trouble as trouble:
             return failed(question, number, trouble)
     if all(answer is None for answer in answers):
-        return Verdict("outputs", "It returns None. Is `return` missing in front of the result?")
+        return Verdict("outputs", "It returns None. Does it end with `return` and the result?")
     for number, (case, answer) in enumerate(zip(question.cases, answers, strict=True)):
         try:
             compare(question, case, answer)
@@ -73,19 +73,21 @@ def compare(question: Question, case: Case, answer: Any) -> None:
 def compare_array(output: Output, name: str, expected: np.ndarray, given: np.ndarray) -> None:
     """Raise `Trouble` if one array is not the expected one: its shape, its kind, its values."""
     if given.shape != expected.shape:
-        is_named = output.shape and name == output.name
-        meaning = f", that is {output.shape}" if is_named and expected.ndim else ""
+        meaning = f", that is {output.shape}" if name == output.name and expected.ndim else ""
         wanted = f"shape {expected.shape}{meaning}" if expected.ndim else "a single number"
-        raise Trouble("shape", f"{name}: expected {wanted}; given shape {given.shape}.")
+        words = f"{name}: expected {wanted}; given shape {given.shape}."
+        if given.squeeze().shape == expected.squeeze().shape:
+            words += " Only axes of length 1 are too many or missing."
+        elif given.T.shape == expected.shape:
+            words += " Is it transposed?"
+        raise Trouble("shape", words)
     sort, wanted = given.dtype.kind, expected.dtype.kind
     if wanted in "iu" and sort not in "iu":
-        words = f"{name}: expected whole numbers (an integer dtype); given dtype {given.dtype}."
-        raise Trouble("dtype", words)
+        words = f"{name}: expected whole numbers of an integer dtype; given dtype {given.dtype}. "
+        raise Trouble("dtype", words + "If they are whole, .astype(int) makes them integers.")
     if wanted == "f" and sort == "c":
         words = f"{name}: expected real numbers; given dtype {given.dtype}. "
-        raise Trouble(
-            "dtype", words + "The eigenvalues of a symmetric matrix are real: eigh knows, eig does not."
-        )
+        raise Trouble("dtype", words + "(Of a symmetric matrix, eigh finds real eigenvectors; eig may not.)")
     if (wanted in "bU" or sort in "bU") and sort != wanted:
         raise Trouble("dtype", f"{name}: expected dtype {expected.dtype}; given {given.dtype}.")
     if sort in "fc" and (holes := ~np.isfinite(given) & np.isfinite(expected)).any():
@@ -97,7 +99,7 @@ def compare_array(output: Output, name: str, expected: np.ndarray, given: np.nda
     place = difference(expected, given, output.same, output.tolerance)
     if place is None:
         return
-    if wanted == "f" and sort in "iu":
+    if wanted == "f" and sort in "iu" and np.abs(given - expected).max() <= 1:
         words = f"{name}: expected dtype float64; given {given.dtype}. Were values cut to whole numbers?"
         raise Trouble("dtype", words)
     raise Trouble("different", contrast(output, name, expected, given, place))
@@ -127,17 +129,21 @@ def failed(question: Question, number: int, trouble: Trouble) -> Verdict:
     if trouble.status in ("not attempted", "signature"):
         return Verdict(trouble.status, trouble.words)
     arguments = question.cases[number].arguments
-    lines = [f"Input {number + 1} of {len(question.cases)}:"]
-    lines += [shown(name, value) for name, value in arguments.items()]
-    return Verdict(trouble.status, trouble.words + "\n" + "\n".join(lines), number=number)
+    lines = [trouble.words, f"Input {number + 1} of {len(question.cases)}:"]
+    lines += [shown(name, value) for name, value in arguments.items() if isinstance(value, CONTAINERS)]
+    plain = [f"{name} = {value!r}" for name, value in arguments.items() if not isinstance(value, CONTAINERS)]
+    if plain:
+        lines.append("  " + ", ".join(plain))
+    return Verdict(trouble.status, "\n".join(lines), number=number)
 
 
 def contrast(output: Output, name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
     """Set an expected array and a given one against each other: in full, or at the first difference."""
-    heading = f"{name} differs{FREEDOM.get(output.same, '')}:"
+    free = FREEDOM.get(output.same, "")
     if 1 < expected.size <= SMALL:
-        return f"{heading}\n{shown('expected', expected)}\n{shown('given', given)}"
-    return f"{heading} {at(name, place)}: expected {brief(expected[place])}, given {brief(given[place])}."
+        return f"{name} differs{free}:\n{shown('expected', expected)}\n{shown('given   ', given)}"
+    where = f"{at(name, place)}{free}"
+    return f"{where}: expected {brief(expected[place])}, given {brief(given[place])}."
 
 
 def at(name: str, place: Place) -> str:
@@ -150,13 +156,11 @@ def brief(value: Any) -> str:
     return f"{value:.6g}" if np.asarray(value).dtype.kind in "iuf" else str(value)
 
 
-def shown(name: str, value: Any) -> str:
-    """Write ``name = value``, indented by two; of a large array only its shape."""
+def shown(name: str, value: np.ndarray | list | dict) -> str:
+    """Write ``name = value``, indented by two; of what is large only the size."""
     if isinstance(value, np.ndarray):
         if value.size > SMALL:
             return f"  {name}: an array of shape {value.shape}"
         text = np.array2string(value, precision=5, suppress_small=True, max_line_width=WIDTH)
         return f"  {name} = " + text.replace("\n", "\n" + " " * (len(name) + 5))
-    if isinstance(value, list | dict):
-        return f"  {name}: a {type(value).__name__} of {len(value)}"
-    return f"  {name} = {value!r}"
+    return f"  {name}: a {type(value).__name__} of {len(value)}"

@@ -2,97 +2,100 @@
 
 In the main thread of a Unix process an alarm interrupts Python code, sleeping and waiting for input;
 elsewhere (Windows, a thread) a second thread asks for the interruption, which then waits for the end of a
-sleep. A single call into compiled code (one huge decomposition) ends only by itself: a sandbox can stop that.
+sleep. One long call into compiled code (a huge decomposition) ends only by itself: a sandbox can stop that.
 """
 
 import ctypes
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-AGAIN = 0.1  # seconds until the next attempt, should the function catch the first
+TICK = 0.05  # seconds between two looks at the clock
 
 
 class TooLong(BaseException):
     """The time is up; no `except Exception` of the function catches it."""
 
 
-def call(function: Callable, arguments: list, seconds: float) -> Any:
-    """Return `function(*arguments)`; raise `TooLong` after so many seconds, not counting imports."""
-    timer = alarm if can_alarm() else nagging_thread
-    expired = Expiry(seconds)
-    with timer(expired):
+class Clock:
+    """Counts down while calls run, but not while they import a module: that may be slow the first time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left, self.last, self.running = seconds, 0.0, False
+
+    def is_up(self, frame: FrameType | None) -> bool:
+        """Look at the clock; `frame` is what the function is doing."""
+        now = time.monotonic()
+        passed, self.last = now - self.last, now
+        if not is_importing(frame):
+            self.left -= passed
+        return self.running and self.left <= 0
+
+
+def call(function: Callable, arguments: list, clock: Clock) -> Any:
+    """Return `function(*arguments)`; raise `TooLong` when the time on the clock is used up."""
+    is_main = threading.current_thread() is threading.main_thread()
+    with (alarm if is_main and hasattr(signal, "setitimer") else second_thread)(clock):
+        clock.last, clock.running = time.monotonic(), True
         try:
             return function(*arguments)
         finally:
-            expired.active = False
+            clock.running = False
+            clock.is_up(None)  # counts what has passed since the last look
 
 
-def can_alarm() -> bool:
-    """Tell whether this thread can have an alarm."""
-    return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-
-
-class Expiry:
-    """Decides what to do when time is up: nothing if the function has returned or is importing a module."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.active = seconds, True
-
-    def is_due(self, frame: FrameType | None) -> bool:
-        """Tell whether the function that runs in this frame is to be interrupted."""
-        while frame and frame.f_code is not call.__code__:
-            if frame.f_code.co_filename.startswith("<frozen importlib"):
-                return False
-            frame = frame.f_back
-        return self.active
+def is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a called function is waiting for an import."""
+    while frame and frame.f_code is not call.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
-def alarm(expiry: Expiry):
-    """Let the system's clock interrupt the main thread."""
+def alarm(clock: Clock) -> Iterator[None]:
+    """Let the system interrupt the main thread at every tick."""
 
     def ring(_signal: int, frame: FrameType | None) -> None:
-        if expiry.is_due(frame):
+        if clock.is_up(frame):
             raise TooLong
-        if expiry.active:
-            signal.setitimer(signal.ITIMER_REAL, expiry.seconds, AGAIN)
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        signal.setitimer(signal.ITIMER_REAL, expiry.seconds, AGAIN)
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         yield
     finally:
-        expiry.active = False  # from here on a late alarm does nothing
+        clock.running = False  # from here on a late alarm does nothing
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
-def nagging_thread(expiry: Expiry):
+def second_thread(clock: Clock) -> Iterator[None]:
     """Let a second thread interrupt this one between two steps of its Python code."""
-    here = ctypes.c_ulong(threading.get_ident())
-    done = threading.Event()
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    here, done = threading.get_ident(), threading.Event()
+
+    def interrupt(exception: type | None) -> None:
+        target = None if exception is None else ctypes.py_object(exception)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(here), target)
 
     def watch() -> None:
-        wait = expiry.seconds
-        while not done.wait(wait):
-            due = expiry.is_due(sys._current_frames().get(here.value))
-            if due:
-                raise_in(here, ctypes.py_object(TooLong))
-            wait = AGAIN if due else expiry.seconds
+        while not done.wait(TICK):
+            if clock.is_up(sys._current_frames().get(here)):
+                interrupt(TooLong)
 
     watcher = threading.Thread(target=watch, daemon=True)
     try:
         watcher.start()
         yield
     finally:
-        expiry.active = False
+        clock.running = False
         done.set()
         watcher.join()
-        raise_in(here, None)  # a request that came too late is withdrawn
+        interrupt(None)  # a request that came too late is withdrawn

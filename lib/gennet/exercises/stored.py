@@ -41,7 +41,7 @@ class KnownMistake:
 
 @dataclass(frozen=True)
 class Case:
-    """One call: arguments by name, the right outputs, and of each mistake the outputs that `seen_in` names."""
+    """One call: arguments by name, the right outputs, of each mistake the outputs that `seen_in` names."""
 
     arguments: dict[str, Any]
     expected: list[Any]
