@@ -1,7 +1,11 @@
 """What all tests share: pictures are compared, and the count of verified equations is reported."""
 
+import os
+
 import pictures  # noqa: F401  (its import makes nbval compare pictures)
 import traceability
+
+os.environ["GENNET_HOME"] = "off"  # no test reads or writes anybody's progress
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -49,16 +49,23 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         process_group=0,
     )
-    address = None
+    try:
+        yield printed_address(server, log, port)
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=20)
+
+
+def printed_address(server: subprocess.Popen, log: Path, port: int) -> str:
+    """Wait up to a minute for the address with its token."""
     for _ in range(240):
         address = re.search(rf"http://(?:localhost|127\.0\.0\.1):{port}/lab/\S+", log.read_text())
-        if address or server.poll() is not None:
+        if address:
+            return address[0]
+        if server.poll() is not None:
             break
         time.sleep(0.25)
-    assert address, f"make lab printed no address:\n{log.read_text()}"
-    yield address[0]
-    os.killpg(server.pid, 15)
-    server.wait(timeout=20)
+    raise AssertionError(f"make lab printed no address:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gennet.exercises import declare, stored
-from gennet.exercises.diagnosis import diagnose
+from gennet.exercises.diagnosis import behaves_like, diagnose
 from gennet.exercises.limits import Clock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +68,15 @@ def test_reference_passes(exercise, function, seed):
 def test_mistake_is_refused_with_its_own_hint(exercise, function, mistake, seed):
     verdict = diagnose(question(exercise, function, seed), mistake.answer, patience())
     assert (verdict.status, verdict.mistake, verdict.words) == ("mistake", mistake.name, mistake.hint)
+
+
+@each_seed
+@each_function
+def test_right_answer_looks_like_no_mistake(exercise, function, seed):
+    """Also where a mistake is recognised by some of its outputs only, these are not the right ones."""
+    asked = question(exercise, function, seed)
+    expected = [case.expected if len(asked.outputs) > 1 else case.expected[0] for case in asked.cases]
+    assert not [mistake.name for mistake in asked.mistakes if behaves_like(mistake, asked, expected)]
 
 
 @each_seed

@@ -16,7 +16,7 @@ import torch
 from scipy import linalg
 from scipy.sparse.linalg import eigsh, svds
 
-from gennet import datasets, exercises
+from gennet import codec, datasets, exercises
 from gennet.eigenspace import Eigenspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -502,6 +502,7 @@ WRONG_RATES = {
     "NaN": lambda D, b, baud, framing: float("nan"),
 }
 RIGHT_RATES = {
+    "the library": codec.frame_rate,
     "an array without axes": lambda D, b, baud, framing: np.array(baud / (D * b * (8 + 2 * framing))),
     "a number of NumPy": lambda D, b, baud, framing: np.float32(baud) / np.float32(D * b * (8 + 2 * framing)),
     "a tensor": lambda D, b, baud, framing: torch.tensor(baud / (D * b * (8 + 2 * framing))),
@@ -585,6 +586,7 @@ def quantise_entry_by_entry(x, bits, lo, hi):
 
 
 RIGHT_QUANTISERS = {
+    "the library": codec.quantise,
     "searchsorted": quantise_with_searchsorted,
     "entry by entry": quantise_entry_by_entry,
     "unsigned": lambda x, bits, lo, hi: (

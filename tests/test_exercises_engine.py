@@ -143,6 +143,10 @@ def not_implemented(x, factor=2.0):
     raise NotImplementedError
 
 
+def not_implemented_by_a_library(x, factor=2.0):
+    raise NotImplementedError("not for this kind of tensor")
+
+
 @pytest.mark.parametrize("answer", [no_body, not_implemented, lambda x, factor=2.0: None])
 def test_stub_is_not_attempted(capsys, answer):
     assert said(capsys, answer) == "T1 stretch: not attempted yet.\n"
@@ -193,6 +197,7 @@ def exits(x, factor=2.0):
         (raises_in_a_helper, "It raised ValueError: operands could not", "return x / np.zeros(7)"),
         (raises_in_numpy, "It raised LinAlgError: ", "return np.linalg.inv(x), 0"),
         (raises_silently, "It raised Silent\n", "raise Silent"),
+        (not_implemented_by_a_library, "It raised NotImplementedError: not for", "raise NotImpl"),
         (exits, "It raised SystemExit: bye", 'sys.exit("bye")'),
         (lambda x, factor=2.0: undefined, "It raised NameError: name 'undefined'", "undefined"),  # noqa: F821
     ],
@@ -426,6 +431,37 @@ def test_law_accepts_other_draws_and_refuses_another_law():
     assert compare.law(draws, rng.normal(size=(4000, 2)) - np.array([0.2, 0])) == (0, 0)
     assert compare.law(draws, np.full((4000, 2), np.nan)) is not None
     assert compare.law(draws[:, 0], rng.exponential(size=4000) - 1) is not None
+
+
+def question_of(reference, outputs, inputs) -> stored.Question:
+    return Function(reference, 1, outputs, inputs, "Right.", (), (), ()).question(np.random.default_rng(0))
+
+
+def centres(n):
+    """Return centres in any order."""
+    return np.arange(3.0 * n).reshape(n, 3)
+
+
+def test_free_order_is_told_with_what_is_missing():
+    asked = question_of(centres, (Output("centres", "(n, 3)", same="order"),), lambda rng: [(4,), (9,)])
+    assert diagnose(asked, lambda n: centres(n)[::-1]).status == "passed"
+    small = diagnose(asked, lambda n: centres(n)[::-1] + (np.arange(n) == 1)[:, None]).words
+    assert "centres differs (the order is free):" in small
+    large = diagnose(asked, lambda n: centres(n)[::-1] + (n > 4) * (np.arange(n) == 0)[:, None]).words
+    assert "centres (the order is free): [24, 25, 26] is missing, or not there often enough." in large
+
+
+def draws(n, rng):
+    """Return n draws."""
+    return np.random.default_rng(rng).normal(size=(n, 2)) * [1, 3]
+
+
+def test_wrong_law_is_told_with_its_moments():
+    asked = question_of(draws, (Output("draws", "(n, 2)", same="law"),), lambda rng: [(2000, 1)])
+    assert diagnose(asked, lambda n, rng: draws(n, rng + 1)).status == "passed"
+    words = diagnose(asked, lambda n, rng: draws(n, rng + 1) ** [1, 2]).words
+    assert "draws[:, 1]: drawn from another distribution than expected" in words
+    assert diagnose(asked, lambda n, rng: draws(n, rng + 1)[:5]).status == "shape"
 
 
 # ---------------------------------------------------------------------------------------- how check is called
@@ -696,6 +732,16 @@ def test_progress_lies_beside_the_chapters_unless_told_otherwise(monkeypatch):
     monkeypatch.setenv("GENNET_HOME", "~/mine")
     assert progress.path() == Path.home() / "mine/progress.json"
     monkeypatch.setenv("GENNET_HOME", "off")
+    assert progress.path() is None
+
+
+def test_solutions_are_nobodys_progress(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENNET_HOME", str(tmp_path))
+    monkeypatch.setattr(progress, "ROOT", tmp_path)
+    (tmp_path / "solutions").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert progress.path() == tmp_path / "progress.json"
+    monkeypatch.chdir(tmp_path / "solutions")
     assert progress.path() is None
 
 

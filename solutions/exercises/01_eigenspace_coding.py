@@ -1197,9 +1197,9 @@ E17 = Exercise(
     purpose="see why columns in different units must be standardised, and what of a component is free",
     minutes=20,
     statement="""
-USArrests counts arrests for murder, assault and rape and the share of people who live in towns, for 50
-states: one **row** a state this time, one column a variable. Write `pca_loadings(X, standardise=True)` for
-any table `X` of shape `(n, p)`, $n > p$:
+USArrests gives, for each of 50 states, the arrests per 100 000 people for murder, assault and rape, and the
+percentage of people who live in towns: one **row** a state this time, one column a variable. Write
+`pca_loadings(X, standardise=True)` for any table `X` of shape `(n, p)`, $n > p$:
 
 1. subtract from each column its mean; if `standardise` is True, divide it by its standard deviation as
    well;

@@ -18,7 +18,7 @@ from .stored import Question, StoredExercise, all_sets
 __all__ = ["check", "failed_input", "hint", "summary"]
 
 _failed_inputs: dict[str, list[Any]] = {}  # by exercise: the arguments on which it failed last
-_hints_given: dict[str, int] = {}  # by function
+_hints_given: dict[tuple[str, str], int] = {}  # by exercise and function
 
 
 def check(exercise: str, *functions: Callable) -> None:
@@ -107,13 +107,13 @@ def hint(exercise: str) -> None:
         print(f"{found.id} is passed: no hint is needed.")
         return
     question = open_questions[0]
-    given = _hints_given.get(question.name, 0)
+    given = _hints_given.get((found.id, question.name), 0)
     number = given % len(question.hints)
     if given and number == 0:
         print(f"These were all hints for {question.name}. Once more from the first:")
     print(f"{found.id} {question.name}, hint {number + 1} of {len(question.hints)}:")
     print(wrapped(question.hints[number]))
-    _hints_given[question.name] = given + 1
+    _hints_given[found.id, question.name] = given + 1
 
 
 def summary(number: str) -> None:

@@ -101,10 +101,9 @@ class Function:
         for arguments in self.inputs(rng):
             expected = results(self.reference, arguments, outputs)
             mistaken = {}
-            for mistake in self.mistakes:
-                wrong = results(mistake.answer, arguments, outputs)
-                seen_in = mistake.seen_in or outputs
-                mistaken[mistake.name] = [wrong[outputs.index(name)] for name in seen_in]
+            for m in self.mistakes:
+                wrong = results(m.answer, arguments, outputs)
+                mistaken[m.name] = [wrong[outputs.index(name)] for name in m.seen_in or outputs]
             drawn.append(Case(dict(zip(names, arguments, strict=False)), expected, mistaken))
         return drawn
 

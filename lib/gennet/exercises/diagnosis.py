@@ -24,7 +24,6 @@ FREEDOM = {
     "signs": " (the sign of a column is free)",
     "row signs": " (the sign of a row is free)",
     "order": " (the order is free)",
-    "law": " (only its distribution counts)",
 }
 
 
@@ -140,19 +139,37 @@ def failed(question: Question, number: int, trouble: Trouble) -> Verdict:
 def contrast(output: Output, name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
     """Set an expected array and a given one against each other: in full, or at the first difference."""
     free = FREEDOM.get(output.same, "")
+    if output.same == "law":
+        return moments(name, expected, given, place)
     if 1 < expected.size <= SMALL:
         return f"{name} differs{free}:\n{shown('expected', expected)}\n{shown('given   ', given)}"
+    if output.same == "order":
+        return f"{name}{free}: {brief(expected[place[0]])} is missing, or not there often enough."
     where = f"{at(name, place)}{free}"
     return f"{where}: expected {brief(expected[place])}, given {brief(given[place])}."
 
 
-def at(name: str, place: Place) -> str:
+def moments(name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
+    """Set draws from two distributions against each other by mean and standard deviation of one column."""
+    column = (slice(None), *place[1:])
+    right, wrong = (
+        f"{draws[column].mean():.3g} and {draws[column].std():.3g}" for draws in (expected, given)
+    )
+    return (
+        f"{at(name, (':', *place[1:]))}: drawn from another distribution than expected. "
+        f"Mean and standard deviation: expected about {right}, given {wrong}."
+    )
+
+
+def at(name: str, place: tuple) -> str:
     """Write a place as an index, ``basis[3, 1]``."""
     return f"{name}[{', '.join(map(str, place))}]" if place else name
 
 
 def brief(value: Any) -> str:
-    """Write a number with six digits."""
+    """Write a number with six digits; of a row, the first few numbers."""
+    if np.ndim(value):
+        return f"[{', '.join(map(brief, value.flat[:4]))}{', ...' * (value.size > 4)}]"
     return f"{value:.6g}" if np.asarray(value).dtype.kind in "iuf" else str(value)
 
 

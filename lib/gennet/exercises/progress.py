@@ -2,7 +2,8 @@
 
 The file is ``progress.json`` in the folder named by GENNET_HOME, or else in ``.gennet`` beside the chapters
 (in the home folder if there are none). Nobody else reads it. With GENNET_HOME=off nothing is kept longer than
-the kernel lives: so are notebooks executed whose output must not depend on who executes them.
+the kernel lives: so are notebooks executed whose output must not depend on who executes them. Nor is anything
+kept of a notebook in ``solutions``, which is nobody's progress.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _said: set[str] = set()  # a trouble with the disk is said once
 def path() -> Path | None:
     """Name the file; None where nothing is to be kept."""
     home = os.environ.get("GENNET_HOME")
-    if home == "off":
+    if home == "off" or Path.cwd().is_relative_to(ROOT / "solutions"):
         return None
     beside = ROOT if (ROOT / "chapters").is_dir() else Path.home()
     return Path(home or beside / ".gennet").expanduser() / "progress.json"
