@@ -149,9 +149,9 @@ REACH = np.array([1.0, 0.798, 1.494, 2.051, 2.514, 2.916, 3.279, 3.613, 3.927]) 
 def gaussian_range(bits: ArrayLike, variances: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the range for `quantise` that loses least of Gaussian coefficients around zero.
 
-    With few levels it is better to clip the tails than to spread the levels out to them: the outermost of two
-    levels belongs at 0.8 standard deviations, that of 256 at 3.9 (J. Max, 1960). More than 8 bits use the range
-    of 8.
+    With few levels it is better to clip the tails than to spread the levels out to them: the outermost of
+    two levels belongs at 0.8 standard deviations, that of 256 at 3.9 (J. Max, 1960). More than 8 bits use the
+    range of 8.
 
     Parameters
     ----------
