@@ -373,8 +373,9 @@ def test_few_components_are_the_first_of_all(shape):
 
 
 @pytest.mark.parametrize("shape", [(1700, 12), (12, 1700)])
-def test_blocks_change_nothing(shape, monkeypatch):
-    X = 1 + np.random.default_rng(4).standard_normal(shape)
+@pytest.mark.parametrize("offset", [1, 1000])  # a large set is centred first only if its mean is far away
+def test_large_sets_give_what_small_ones_give(shape, offset, monkeypatch):
+    X = offset + np.random.default_rng(4).standard_normal(shape)
     whole = Eigenspace().fit(X)
     monkeypatch.setattr(eigenspace, "BLOCK", 1)  # blocks of 512 rows or columns, the last one shorter
     assert_same_space(Eigenspace().fit(X), whole)
@@ -383,16 +384,20 @@ def test_blocks_change_nothing(shape, monkeypatch):
     assert_allclose(whole.eigenvalues_, Lambda[: whole.n_components_], rtol=1e-10)
 
 
-@pytest.mark.parametrize("transposed", [False, True])
-def test_a_distant_mean_costs_no_accuracy(transposed):
-    """Squares around zero instead of the mean would lose all digits here."""
-    rng = np.random.default_rng(7)
-    X = rng.integers(-8, 8, (40, 9) if not transposed else (9, 40)) / 8  # exact next to 2**27
+@pytest.mark.parametrize("shape", [(40, 9), (9, 40), (600, 9)])
+@pytest.mark.parametrize("block", [1, eigenspace.BLOCK])
+def test_a_distant_mean_costs_no_accuracy(shape, block, monkeypatch):
+    monkeypatch.setattr(eigenspace, "BLOCK", block)
+    X = np.random.default_rng(7).integers(-8, 8, shape) / 8  # exact next to 2**27
     near, far = Eigenspace().fit(X), Eigenspace().fit(X + 2.0**27)
-    assert_allclose(far.eigenvalues_, near.eigenvalues_, rtol=1e-6)
-    assert_same_lines(far.components_, near.components_, atol=1e-6)
-    one_pass = (X + 2.0**27).T @ (X + 2.0**27) / len(X) - np.outer(far.mean_, far.mean_)
-    assert np.abs(one_pass - covariance(X)).max() > 0.5
+    assert_allclose(far.eigenvalues_, near.eigenvalues_, rtol=1e-9)
+    assert_same_lines(far.components_, near.components_, atol=1e-7)
+    batches = Eigenspace().partial_fit(X[: len(X) // 3] + 2.0**27).partial_fit(X[len(X) // 3 :] + 2.0**27)
+    assert_allclose(
+        batches.eigenvalues_, near.eigenvalues_, rtol=1e-7
+    )  # means are kept to 1e-8 of a deviation
+    squares_around_zero = (X + 2.0**27).T @ (X + 2.0**27) / len(X) - np.outer(far.mean_, far.mean_)
+    assert np.abs(squares_around_zero - covariance(X)).max() > 0.5  # all digits lost
 
 
 @pytest.mark.parametrize("n_images", [30, 400])
@@ -481,7 +486,7 @@ def test_refused_batch_changes_nothing(many):
     before = space.components_.copy()
     for bad in (np.full((1, 20), np.nan), np.full((3, 20), 1e200), np.zeros((2, 7))):
         with (
-            pytest.raises(ValueError, match="Eigenspace.partial_fit"),
+            pytest.raises(ValueError, match=r"Eigenspace\.partial_fit"),
             np.errstate(over="ignore", invalid="ignore"),
         ):
             space.partial_fit(bad)
@@ -537,7 +542,8 @@ def refused(said: str):
         (GOOD[0, 0], r"fit: expected images .* got shape \(25,\)"),
         (np.stack([GOOD, GOOD], axis=-1), r"got shape \(16, 25, 25, 2\)"),
         ([np.zeros((2, 2)), np.zeros((3, 3))], "fit: the images have different sizes. Resize"),
-        (np.ones((5, 4)), "fit: all images are equal"),
+        (np.full((7, 4), 0.1), "fit: all images are equal"),  # although their mean is not exactly 0.1
+        (np.full((7, 400), 0.1), "fit: all images are equal"),
         (np.full((3, 4), 1e200) * [[1], [2], [3]], "fit: the squares of these values overflow"),
     ],
 )

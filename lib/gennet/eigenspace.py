@@ -313,7 +313,8 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             values, vectors = np.linalg.eigh(matrix)
         values, vectors = values[::-1][: min(M - 1, N)], vectors[:, ::-1]
 
-        zero = max(M, N) * np.finfo(np.float64).eps * values.max(initial=0.0)
+        eps = np.finfo(np.float64).eps
+        zero = max(M, N) * eps * max(values.max(initial=0.0), eps * M * (mean @ mean))
         rank = kept = int(np.sum(values > zero))
         if asked:
             kept = min(asked, rank)
@@ -350,7 +351,7 @@ class Eigenspace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
 
 class _Moments(NamedTuple):
-    """How many images, their mean, and the sum V Vᵀ over them or, in the small form, Vᵀ V."""
+    """How many images, their mean, and V Vᵀ or, in the small form, Vᵀ V; columns of V are centred images."""
 
     count: int
     mean: NDArray[np.float64]
@@ -358,8 +359,15 @@ class _Moments(NamedTuple):
 
 
 def _moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
-    """Return M, μ and the N x N matrix M Σ (CR2, CR3)."""
-    return _Moments(len(X), mean, _products(X, np.broadcast_to(mean, X.shape)))
+    """Return M, μ and the N x N matrix M Σ (CR2, CR3).
+
+    Centring first is the accurate way. A large set is multiplied as it is, Σ W Wᵀ - M μ μᵀ, where that costs
+    at most two of sixteen digits: where less than 99 % of the energy of the images is that of their mean.
+    """
+    M = len(X)
+    if X.dtype == np.float64 and X.size > BLOCK and M * (mean @ mean) < 0.99 * np.linalg.norm(X) ** 2:
+        return _Moments(M, mean, X.T @ X - M * np.outer(mean, mean))
+    return _Moments(M, mean, _products(X, np.broadcast_to(mean, X.shape)))
 
 
 def _small_moments(X: NDArray[np.floating], mean: NDArray[np.float64]) -> _Moments:
