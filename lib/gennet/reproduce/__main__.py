@@ -1,0 +1,7 @@
+"""Run experiments: ``python -m gennet.reproduce NAME``."""
+
+import sys
+
+from gennet.reproduce import main
+
+sys.exit(main())
