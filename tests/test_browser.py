@@ -20,7 +20,8 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-TIMEOUT = 30_000  # milliseconds, for a chapter to run on a busy machine
+TIMEOUT = 60_000  # milliseconds, for the page to answer on a busy machine
+CHAPTER = 300_000  # milliseconds, for a chapter to run: a minute on two free cores
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
@@ -115,7 +116,8 @@ def run_all(page: Page) -> None:
             const idle = document.querySelector('#jp-main-statusbar').innerText.includes('Idle');
             const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
             return idle && prompts.length && prompts.every(p => /\\[\\d+\\]/.test(p.textContent));
-        }"""
+        }""",
+        timeout=CHAPTER,
     )
 
 
