@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gennet.exercises import declare, stored
+from gennet.exercises.answers import Answer
 from gennet.exercises.diagnosis import behaves_like, diagnose
 from gennet.exercises.limits import Clock
 
@@ -75,8 +76,16 @@ def test_mistake_is_refused_with_its_own_hint(exercise, function, mistake, seed)
 def test_right_answer_looks_like_no_mistake(exercise, function, seed):
     """Also where a mistake is recognised by some of its outputs only, these are not the right ones."""
     asked = question(exercise, function, seed)
-    expected = [case.expected if len(asked.outputs) > 1 else case.expected[0] for case in asked.cases]
-    assert not [mistake.name for mistake in asked.mistakes if behaves_like(mistake, asked, expected)]
+    right = [as_answer(asked, case) for case in asked.cases]
+    assert not [mistake.name for mistake in asked.mistakes if behaves_like(mistake, asked, right)]
+
+
+def as_answer(asked: stored.Question, case: stored.Case) -> Answer:
+    """Return what an answer gives that has the expected outputs of a case."""
+    both = list(zip(asked.outputs, case.expected, strict=True))
+    returned = [value for output, value in both if not output.derived]
+    calls = next((value.tolist() for output, value in both if output.derived == "calls"), [])
+    return Answer(returned if len(returned) > 1 else returned[0], calls)
 
 
 @each_seed
@@ -106,6 +115,10 @@ def test_declaration_is_complete(exercise, function):
     assert all(len(m.hint) > 30 and m.hint[-1] in ".?!" for m in function.mistakes)
     assert len(question(exercise, function, SEEDS[0]).cases) >= 4
     assert function.reference.__doc__ and function.right.endswith(".")
+    derived = [bool(output.derived) for output in function.outputs]
+    assert derived == sorted(derived) and not derived[0], "first what is returned, then what is derived"
+    free = any(output.same == "anything" for output in function.outputs)
+    assert any(derived) or not free, "something must be compared"
 
 
 def test_identifiers_are_unique():

@@ -19,9 +19,10 @@ import torch
 from nbclient import NotebookClient
 
 from gennet import exercises
-from gennet.exercises import compare, limits, progress, stored
+from gennet.exercises import compare, given, limits, progress, stored
 from gennet.exercises.declare import Derivation, Exercise, Function, Output, ProblemSet, mistake
 from gennet.exercises.diagnosis import diagnose
+from gennet.exercises.given import Given
 
 # ------------------------------------------------------------------------------- an exercise to try things on
 
@@ -462,6 +463,236 @@ def test_wrong_law_is_told_with_its_moments():
     words = diagnose(asked, lambda n, rng: draws(n, rng + 1) ** [1, 2]).words
     assert "draws[:, 1]: drawn from another distribution than expected" in words
     assert diagnose(asked, lambda n, rng: draws(n, rng + 1)[:5]).status == "shape"
+
+
+# ------------------------------------------------------------------------- functions as arguments, and calls
+
+
+def repeated(x, k, rounds, up, down):
+    """Return x after so many rounds: k times up, then once down."""
+    for _ in range(rounds):
+        for _ in range(k):
+            x = up(x)
+        x = down(x)
+    return x
+
+
+def to_repeat(rng):
+    for k in (1, 3):
+        x = rng.normal(size=4)
+        yield x, k, 2, Given("plus", step=np.ones(4)), Given("plus", step=-0.0 * x)
+
+
+@mistake("You call down k times for one up. It is the other way round.", seen_in="calls")
+def players_exchanged(x, k, rounds, up, down):
+    return repeated(x, k, rounds, down, up)
+
+
+@mistake("You stop one round too early.")
+def a_round_too_few(x, k, rounds, up, down):
+    return repeated(x, k, rounds - 1, up, down)
+
+
+@pytest.fixture
+def steps(monkeypatch) -> stored.Question:
+    """A question with functions as arguments, read back from the disk."""
+    monkeypatch.setitem(given.FUNCTIONS, "plus", lambda x, step: x + step)
+    outputs = (Output("x", "(n,)"), Output("calls", "one a call", derived="calls"))
+    known = (players_exchanged, a_round_too_few)
+    function = Function(repeated, 1, outputs, to_repeat, "Right.", (), known, ())
+    return function.question(np.random.default_rng(0))
+
+
+def test_function_as_argument_can_be_called_like_any_other(steps):
+    assert diagnose(steps, repeated).status == "passed"
+    by_name = diagnose(steps, lambda x, k, rounds, up, down: repeated(x, k, rounds, lambda x: up(x=x), down))
+    assert by_name.status == "passed"
+
+
+def test_order_of_calls_is_seen_even_if_the_result_is_right(steps):
+    def first_down(x, k, rounds, up, down):
+        x = down(x)
+        return repeated(x, k, rounds, up, lambda x: x)
+
+    words = diagnose(steps, first_down).words
+    assert "Call 1 of the functions it is given: expected is up, it is down." in words
+    assert "expected = up, down, up, down (4 calls)\n  given    = down, up, up (3 calls)" in words
+    assert "up = plus(step=array of shape (4,))" in words, "the input is shown"
+
+    def never(x, k, rounds, up, down):
+        return x + k * rounds
+
+    words = diagnose(steps, never).words
+    assert "expected is up, it is no call." in words and "given    =  (0 calls)" in words
+
+
+def test_mistake_is_seen_in_the_calls(steps):
+    assert diagnose(steps, players_exchanged.answer).mistake == "players exchanged"
+    assert diagnose(steps, a_round_too_few.answer).mistake == "a round too few"
+
+
+def median(quantile):
+    """Return the median."""
+    return quantile(0.5, 0.5)
+
+
+def test_exception_inside_a_given_function_is_the_answers_own():
+    asked = question_of(median, (Output("m", "a number"),), lambda rng: [(Given("exponential_quantile"),)])
+    assert diagnose(asked, median).status == "passed"
+    words = diagnose(asked, lambda quantile: quantile(0.5, None)).words
+    assert "It raised TypeError: " in words and "lambda quantile: quantile(0.5, None)" in words
+    words = diagnose(asked, lambda quantile: quantile(0.5)).words
+    assert "It raised TypeError: exponential_quantile() missing 1 required positional argument" in words
+
+
+def test_given_function_is_stored_by_its_name(steps, tmp_path, monkeypatch):
+    exercise = stored.StoredExercise("T9", "Steps", [steps], 0)
+    stored.write(stored.StoredSet("98", "Steps", [exercise]), tmp_path / "98_steps")
+    text = (tmp_path / "98_steps.json").read_text(encoding="utf-8")
+    assert '"given": "plus"' in text and "lambda" not in text
+    again = stored.read(tmp_path / "98_steps").exercises[0].questions[0]
+    assert diagnose(again, repeated).status == "passed"
+    assert again.cases[0].arguments["up"](1.0).tolist() == [2, 2, 2, 2]
+    monkeypatch.delitem(given.FUNCTIONS, "plus")
+    with pytest.raises(ValueError, match="no function 'plus'; there are: exponential_quantile"):
+        stored.read(tmp_path / "98_steps")
+
+
+def test_failed_input_has_the_function(capsys, monkeypatch, steps):
+    asked = {"98": stored.StoredSet("98", "S", [stored.StoredExercise("T9", "Steps", [steps], 0)])}
+    monkeypatch.setattr(exercises, "all_sets", lambda: asked)
+    exercises.check("T9", lambda x, k, rounds, up, down: x)
+    assert 'x, k, rounds, up, down = failed_input("T9")' in capsys.readouterr().out
+    assert exercises.failed_input("T9")[3](0.0).tolist() == [1, 1, 1, 1]
+
+
+def test_quantile_of_an_exponential_law():
+    quantile, levels = given.exponential_quantile, np.array([0.1, 0.5, 0.9])
+    assert np.allclose(1 - np.exp(-3 * quantile(levels, 1 - levels, rate=3.0)), levels)
+    assert np.isclose(quantile(1.0, 1e-30), 30 * np.log(10)), "the upper tail is finite"
+
+
+# ----------------------------------------------------------------------------------------- derived outputs
+
+
+def factors(X, D):
+    """Return basis (N, D), code (D, M) and the share of the first column."""
+    basis, lengths, rest = np.linalg.svd(X, full_matrices=False)
+    return basis[:, :D], (lengths[:, None] * rest)[:D], lengths[0] / lengths.sum()
+
+
+def to_factorise(rng):
+    for N, M in ((3, 4), (6, 5)):
+        yield rng.normal(size=(N, M)), 2
+
+
+@mistake("The code lacks the singular values.", seen_in="image")
+def code_of_length_one(X, D):
+    basis, code, share = factors(X, D)
+    return basis, code / np.linalg.norm(code, axis=1, keepdims=True), share
+
+
+FACTORED = (
+    Output("basis", "(N, D)", same="signs"),
+    Output("code", "(D, M)", same="anything"),
+    Output("share", "a number"),
+    Output("image", "(N, M)", derived="product"),
+)
+
+
+@pytest.fixture
+def factoring(monkeypatch) -> stored.Question:
+    monkeypatch.setitem(given.FUNCTIONS, "product", lambda basis, code: basis @ code)
+    function = Function(factors, 1, FACTORED, to_factorise, "Right.", (), (code_of_length_one,), ())
+    return function.question(np.random.default_rng(0))
+
+
+def test_sign_that_two_results_share_is_free(factoring):
+    def flipped(X, D):
+        basis, code, share = factors(X, D)
+        return basis * [-1, 1], (code.T * [-1, 1]).T.tolist(), torch.tensor(share)
+
+    assert diagnose(factoring, factors).status == diagnose(factoring, flipped).status == "passed"
+
+
+def test_sign_of_one_alone_is_not(factoring):
+    def flipped(X, D):
+        basis, code, share = factors(X, D)
+        return basis, code * [[1], [-1]], share
+
+    verdict = diagnose(factoring, flipped)
+    assert verdict.status == "different" and "image differs:" in verdict.words
+
+
+def test_mistake_is_seen_in_a_derived_output(factoring):
+    assert diagnose(factoring, code_of_length_one.answer).mistake == "code of length one"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda b, c, s: (b, c), "It returns 2 results; expected are 3 results: basis, code, share."),
+        (lambda b, c, s: (b, c.T, s), "code: expected shape (2, 4), that is (D, M); given shape (4, 2)."),
+        (lambda b, c, s: (b, c * np.nan, s), "code: nan at [0, 0]"),
+        (lambda b, c, s: (b, None, s), "code is None."),
+        (lambda b, c, s: (b, c.astype(complex), s), "code: expected real numbers"),
+        (lambda b, c, s: (b, c.astype(str), s), "code: expected dtype float64"),
+        (lambda b, c, s: (b, {"c": c}, s), "code is a dict of dtype object"),
+    ],
+)
+def test_what_is_wrong_with_a_free_result_is_said_before_it_is_used(factoring, change, words):
+    assert words in diagnose(factoring, lambda X, D: change(*factors(X, D))).words
+
+
+def below(energies, rate):
+    """Return a threshold below which this share of the energies lies."""
+    return np.quantile(energies, rate)
+
+
+def test_any_threshold_between_two_values_is_right(monkeypatch):
+    monkeypatch.setitem(given.FUNCTIONS, "share_below", lambda tau, energies: np.mean(energies < tau))
+    outputs = (
+        Output("tau", "a number", same="anything"),
+        Output("share", "a number", tolerance=1 / 40, derived="share_below"),
+    )
+    asked = question_of(below, outputs, lambda rng: [(rng.exponential(size=41), 0.9)])
+    for method in ("linear", "higher", "nearest", "weibull"):
+        assert diagnose(asked, lambda e, rate, method=method: np.quantile(e, rate, method=method)).status == (
+            "passed"
+        )
+    words = diagnose(asked, lambda energies, rate: np.quantile(energies, 0.8)).words
+    assert "share: expected 0.878049, given 0.780488." in words
+
+
+def leading(X, H):
+    """Return the leading directions, mixed in any way."""
+    return np.linalg.svd(X)[0][:, :H] @ [[1, 2], [0, 1]]
+
+
+def test_projector_compares_spaces():
+    outputs = (
+        Output("decoder", "(N, H)", same="anything"),
+        Output("projector", "(N, N)", derived="projector"),
+    )
+    asked = question_of(leading, outputs, lambda rng: [(rng.normal(size=(5, 9)), 2)])
+    assert diagnose(asked, lambda X, H: np.linalg.svd(X)[0][:, :H] * [1, -7]).status == "passed"
+    assert "projector" in diagnose(asked, lambda X, H: np.linalg.svd(X)[0][:, 1 : H + 1]).words
+    verdict = diagnose(asked, lambda X, H: np.full((5, 2), "a"))
+    assert verdict.status == "dtype"
+
+
+def test_output_that_cannot_be_derived_is_said(monkeypatch):
+    monkeypatch.setitem(given.FUNCTIONS, "inverse", lambda A: np.linalg.inv(A))
+    outputs = (Output("A", "(n, n)", same="anything"), Output("inverse", "(n, n)", derived="inverse"))
+    asked = question_of(lambda n: np.eye(n) + 1, outputs, lambda rng: [(2,), (3,)])
+    words = diagnose(asked, lambda n: np.ones((n, n))).words
+    assert "inverse cannot be worked out from A: LinAlgError: Singular matrix." in words
+
+
+def test_mistake_is_not_looked_for_in_a_monstrous_result(factoring):
+    started = time.monotonic()
+    verdict = diagnose(factoring, lambda X, D: (np.zeros((1 << 20, 2)), np.zeros((2, 1 << 20)), 1.0))
+    assert verdict.status == "shape" and time.monotonic() - started < 2
 
 
 # ---------------------------------------------------------------------------------------- how check is called

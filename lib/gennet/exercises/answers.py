@@ -11,16 +11,19 @@ import linecache
 import reprlib
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Number
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import limits
+from .given import FUNCTIONS, Given
+from .stored import Output
 
 OURS = str(Path(__file__).parents[1])
+LARGEST = 1 << 20  # entries of an array from which something is derived
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -32,8 +35,15 @@ class Trouble(Exception):
         self.status, self.words = status, words
 
 
-def values(function: Callable, arguments: dict[str, Any], clock: limits.Clock) -> Any:
-    """Call an answer and return what it returns, with every array and tensor as a fresh array.
+class Answer(NamedTuple):
+    """What an answer returns on one input, and which given functions it calls, in order, by parameter."""
+
+    returned: Any
+    calls: list[str]
+
+
+def values(function: Callable, arguments: dict[str, Any], clock: limits.Clock) -> Answer:
+    """Call an answer and return what it gives, with every array and tensor as a fresh array.
 
     Raises
     ------
@@ -41,9 +51,9 @@ def values(function: Callable, arguments: dict[str, Any], clock: limits.Clock) -
         If it takes other arguments, raises an exception, uses up the clock, or changes its input.
     """
     check_signature(function, arguments)
-    given = copy.deepcopy(arguments)
+    given, calls = copy.deepcopy(arguments), []
     try:
-        returned = fresh(limits.call(function, list(given.values()), clock))
+        returned = fresh(limits.call(function, watched(given, calls), clock))
     except limits.TooLong as stop:
         words = f"It took too long and was stopped{own_line(stop)}\nIs there a loop that never ends?"
         raise Trouble("too long", words) from None
@@ -58,7 +68,20 @@ def values(function: Callable, arguments: dict[str, Any], clock: limits.Clock) -
                 f"a = a - b makes one, a -= b does not; or begin with {name} = {name}.copy()."
             )
             raise Trouble("modified", words)
-    return returned
+    return Answer(returned, calls)
+
+
+def watched(arguments: dict[str, Any], calls: list[str]) -> list[Any]:
+    """Return the arguments; of those that are functions, the names go to `calls` whenever they are called."""
+
+    def watch(name: str, function: Given) -> Callable:
+        def call(*positional: Any, **named: Any) -> Any:
+            calls.append(name)
+            return function(*positional, **named)
+
+        return call
+
+    return [watch(name, a) if isinstance(a, Given) else a for name, a in arguments.items()]
 
 
 def check_signature(function: Callable, arguments: dict[str, Any]) -> None:
@@ -105,6 +128,8 @@ def same_tree(before: Any, after: Any) -> bool:
         return len(before) == len(after) and all(map(same_tree, before, after))
     if isinstance(before, np.ndarray):
         return before.shape == after.shape and before.tobytes() == after.tobytes()
+    if isinstance(before, Given):
+        return same_tree(before.fixed, after.fixed)
     return before is after or before == after
 
 
@@ -137,6 +162,54 @@ def split(returned: Any, names: list[str]) -> list[Any]:
         words = f"It returns {what}; expected are {len(names)} results: {', '.join(names)}."
         raise Trouble("outputs", words)
     return returned
+
+
+def outputs_of(
+    outputs: list[Output], answer: Answer, arguments: dict[str, Any], names: list[str] | None = None
+) -> Iterator[tuple[Output, Any]]:
+    """Go through the outputs of an answer to one input, or those with these names: first to last, one by one.
+
+    A derived output is worked out only when its turn comes, after the results it is made of were looked at.
+
+    Raises
+    ------
+    Trouble
+        If there are not so many results, or an output cannot be derived from them.
+    """
+    returned = [output.name for output in outputs if not output.derived]
+    results = dict(zip(returned, split(answer.returned, returned), strict=True))
+    for output in outputs:
+        if names is None or output.name in names:
+            if output.derived == "calls":
+                yield output, np.array(answer.calls, dtype=str)
+            elif output.derived:
+                yield output, derive(output, arguments | results)
+            else:
+                yield output, results[output.name]
+
+
+def derive(output: Output, known: dict[str, Any]) -> Any:
+    """Work out a derived output from results and arguments."""
+    function = FUNCTIONS[output.derived]
+    chosen = {name: tidied(known[name]) for name in inspect.signature(function).parameters}
+    if any(np.size(value) > LARGEST for value in chosen.values() if isinstance(value, np.ndarray)):
+        raise Trouble("outputs", f"{output.name}: the arrays are too large to work it out.")
+    try:
+        return fresh(function(**chosen))
+    except Exception as error:
+        made = ", ".join(chosen)
+        words = f"{output.name} cannot be worked out from {made}: {described(error)}."
+        raise Trouble("different", words) from None
+
+
+def tidied(value: Any) -> Any:
+    """Turn lists of numbers into arrays."""
+    if not isinstance(value, list):
+        return value
+    try:
+        return np.array(value)
+    except ValueError:  # of unequal parts
+        return [tidied(part) for part in value]
 
 
 def pairs(name: str, expected: Any, given: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -4,6 +4,26 @@ From a declaration come the student's notebook, the stored public cases behind `
 any other seed, the tests of this repository and of whoever marks. Declarations lie in
 ``solutions/exercises``, one file a problem set, each with a `ProblemSet` called SET; a set's solution text is
 the only other place.
+
+What can be asked:
+
+* Arguments and results are numbers, texts, arrays, None, and lists and dictionaries of them in any depth,
+  like the weights of a network. An answer may return tuples, named tuples, lists, tensors; they are
+  compared in the structure of the reference. It must not change its arguments.
+* An argument may be a function: write it in `given`, decorated with ``@listed``, and yield
+  ``Given("its_name", rate=2.0)``; stored cases name it. It imports no other room of the library,
+  and its source is open to students: it must not be the answer to an exercise.
+* In which order an answer calls such functions is an output of its own: ``Output("calls", "one entry a call",
+  derived="calls")``. Of a call only the name of the parameter is noted.
+* Where more is free than a comparison of `compare` allows (a sign that two results share, a threshold between
+  two values, the entries of a dual), let the result itself be ``same="anything"`` and put after it what a
+  right answer determines: ``Output("image", "(N, M)", derived="product")``, where ``product(basis, code)``
+  is a function of `given` whose parameters name results and arguments. Mistakes are seen in it, too.
+* Of random draws the law is compared (``same="law"``, where `tolerance` is the probability that a right
+  answer is refused), or a moment, with a tolerance of five standard errors at least. Ask for a seed, or hand
+  over the random numbers: a generator cannot be stored.
+
+A gradient that PyTorch could still take is no array: where it matters, ask for a value *and* its gradient.
 """
 
 import copy
@@ -17,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from .answers import fresh, split
+from .answers import Answer, fresh, outputs_of, watched
 from .stored import Case, KnownMistake, Output, Question, StoredExercise, StoredSet
 
 Inputs = Callable[[np.random.Generator], Iterator[tuple]]
@@ -98,14 +118,23 @@ class Function:
         names = list(inspect.signature(self.reference).parameters)
         outputs = [output.name for output in self.outputs]
         drawn = []
-        for arguments in self.inputs(rng):
-            expected = results(self.reference, arguments, outputs)
+        for values in self.inputs(rng):
+            arguments = dict(zip(names, values, strict=False))
+            expected = list(self.results(self.reference, arguments, outputs).values())
             mistaken = {}
             for m in self.mistakes:
-                wrong = results(m.answer, arguments, outputs)
-                mistaken[m.name] = [wrong[outputs.index(name)] for name in m.seen_in or outputs]
-            drawn.append(Case(dict(zip(names, arguments, strict=False)), expected, mistaken))
+                seen_in = list(m.seen_in or outputs)
+                wrong = self.results(m.answer, arguments, seen_in)
+                mistaken[m.name] = [wrong[name] for name in seen_in]
+            drawn.append(Case(arguments, expected, mistaken))
         return drawn
+
+    def results(self, answer: Callable, arguments: dict[str, Any], names: list[str]) -> dict[str, Any]:
+        """Call a declared answer and return outputs by name, as arrays in whatever structure they have."""
+        calls: list[str] = []
+        returned = fresh(answer(*watched(copy.deepcopy(arguments), calls)))
+        found = outputs_of(list(self.outputs), Answer(returned, calls), arguments, names)
+        return {output.name: as_arrays(value) for output, value in found}
 
     def question(self, rng: np.random.Generator) -> Question:
         """Return what a check needs, on inputs from this generator."""
@@ -190,12 +219,6 @@ class ProblemSet:
     def stored(self, seed: int) -> StoredSet:
         """Return what the checks of the set need, on inputs from a seed."""
         return StoredSet(self.number, self.title, [exercise.stored(seed) for exercise in self.exercises])
-
-
-def results(function: Callable, arguments: tuple, outputs: list[str]) -> list[Any]:
-    """Call a declared function and return its outputs as arrays, in whatever structure it has."""
-    returned = fresh(function(*copy.deepcopy(arguments)))
-    return [as_arrays(value) for value in split(returned, outputs)]
 
 
 def as_arrays(value: Any) -> Any:

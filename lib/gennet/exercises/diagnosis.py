@@ -6,11 +6,12 @@ mistake; its values are of another shape or kind, or differ: then the first inpu
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from .answers import Trouble, is_stub, pairs, split, values
+from .answers import Answer, Trouble, is_stub, outputs_of, pairs, values
 from .compare import Place, difference
 from .limits import Clock
 from .stored import Case, KnownMistake, Output, Question
@@ -50,7 +51,7 @@ def diagnose(question: Question, function: Callable, clock: Clock | None = None)
             answers.append(values(function, case.arguments, clock))
         except Trouble as trouble:
             return failed(question, number, trouble)
-    if all(answer is None for answer in answers):
+    if all(answer.returned is None for answer in answers):
         return Verdict("outputs", "It returns None. Does it end with `return` and the result?")
     for number, (case, answer) in enumerate(zip(question.cases, answers, strict=True)):
         try:
@@ -61,12 +62,31 @@ def diagnose(question: Question, function: Callable, clock: Clock | None = None)
     return Verdict("passed", question.right)
 
 
-def compare(question: Question, case: Case, answer: Any) -> None:
+def compare(question: Question, case: Case, answer: Answer) -> None:
     """Raise `Trouble` with the first thing in which an answer to one case is not as expected."""
-    given = split(answer, [output.name for output in question.outputs])
-    for output, right, value in zip(question.outputs, case.expected, given, strict=True):
+    given = outputs_of(question.outputs, answer, case.arguments)
+    for right, (output, value) in zip(case.expected, given, strict=True):
+        if output.derived == "calls":
+            compare_calls(right, value)
+            continue
         for name, expected, array in pairs(output.name, right, value):
             compare_array(output, name, expected, array)
+
+
+def compare_calls(expected: np.ndarray, given: np.ndarray) -> None:
+    """Raise `Trouble` if the functions that an answer is given are not called in the expected order."""
+    if np.array_equal(expected, given):
+        return
+    both = zip_longest(expected.tolist(), given.tolist(), fillvalue="no call")
+    number, (right, wrong) = next((n, pair) for n, pair in enumerate(both, start=1) if pair[0] != pair[1])
+    words = f"Call {number} of the functions it is given: expected is {right}, it is {wrong}. In this order:"
+    lines = [f"  {name} = {in_order(calls)}" for name, calls in (("expected", expected), ("given   ", given))]
+    raise Trouble("different", "\n".join([words, *lines]))
+
+
+def in_order(calls: np.ndarray) -> str:
+    """Write the first calls, and how many there are."""
+    return f"{', '.join(calls[:SMALL])}{', ...' * (len(calls) > SMALL)} ({len(calls)} calls)"
 
 
 def compare_array(output: Output, name: str, expected: np.ndarray, given: np.ndarray) -> None:
@@ -104,18 +124,17 @@ def compare_array(output: Output, name: str, expected: np.ndarray, given: np.nda
     raise Trouble("different", contrast(output, name, expected, given, place))
 
 
-def behaves_like(mistake: KnownMistake, question: Question, answers: list[Any]) -> bool:
+def behaves_like(mistake: KnownMistake, question: Question, answers: list[Answer]) -> bool:
     """Tell whether the answers are, on every input, those of a known mistake."""
-    outputs = {output.name: output for output in question.outputs}
     for case, answer in zip(question.cases, answers, strict=True):
+        mistaken = dict(zip(mistake.seen_in, case.mistaken[mistake.name], strict=True))
         try:
-            given = dict(zip(outputs, split(answer, list(outputs)), strict=True))
-            for name, wrong in zip(mistake.seen_in, case.mistaken[mistake.name], strict=True):
-                same, tolerance = mistake.same or outputs[name].same, outputs[name].tolerance
-                for _, expected, array in pairs(name, wrong, given[name]):
+            for output, value in outputs_of(question.outputs, answer, case.arguments, mistake.seen_in):
+                same = mistake.same or output.same
+                for _, expected, array in pairs(output.name, mistaken[output.name], value):
                     if (
                         array.shape != expected.shape
-                        or difference(expected, array, same, tolerance) is not None
+                        or difference(expected, array, same, output.tolerance) is not None
                     ):
                         return False
         except Trouble:
@@ -140,7 +159,7 @@ def contrast(output: Output, name: str, expected: np.ndarray, given: np.ndarray,
     """Set an expected array and a given one against each other: in full, or at the first difference."""
     free = FREEDOM.get(output.same, "")
     if output.same == "law":
-        return moments(name, expected, given, place)
+        return contrast_of_laws(name, expected, given, place)
     if 1 < expected.size <= SMALL:
         return f"{name} differs{free}:\n{shown('expected', expected)}\n{shown('given   ', given)}"
     if output.same == "order":
@@ -149,7 +168,7 @@ def contrast(output: Output, name: str, expected: np.ndarray, given: np.ndarray,
     return f"{where}: expected {brief(expected[place])}, given {brief(given[place])}."
 
 
-def moments(name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
+def contrast_of_laws(name: str, expected: np.ndarray, given: np.ndarray, place: Place) -> str:
     """Set draws from two distributions against each other by mean and standard deviation of one column."""
     column = (slice(None), *place[1:])
     right, wrong = (

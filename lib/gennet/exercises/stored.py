@@ -12,21 +12,26 @@ from typing import Any
 
 import numpy as np
 
+from .given import Given
+
 FOLDER = Path(__file__).parent / "cases"
 
 
 @dataclass(frozen=True)
 class Output:
-    """One thing that a function returns.
+    """One thing by which an answer is judged: a result that it returns, or something derived.
 
     ``shape`` is in words, for messages; ``same`` names a comparison of `compare.COMPARISONS`; ``tolerance``
-    replaces the usual one of that comparison.
+    replaces the usual one of that comparison. ``derived`` names a function of `given`, which is called with
+    the results and arguments that its parameters name; or it is "calls": then the output is the order in
+    which the answer calls the functions that it is given, by the names of its parameters.
     """
 
     name: str
     shape: str
     same: str = "close"
     tolerance: float | None = None
+    derived: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class StoredSet:
 def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
     """Return what JSON can hold of a value; its arrays go to `arrays`, and a name to where they stood.
 
+    A given function is kept by its name.
+
     >>> arrays = {}
     >>> pack({"W": np.eye(2), "bits": 3}, "E4", arrays), list(arrays)
     ({'W': {'npz': 'E4/W'}, 'bits': 3}, ['E4/W'])
@@ -97,6 +104,8 @@ def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
         return {"npz": key}
     if isinstance(value, dict):
         return {name: pack(part, f"{key}/{name}", arrays) for name, part in value.items()}
+    if isinstance(value, Given):
+        return {"given": value.name, "with": pack(value.fixed, f"{key}/with", arrays)}
     if isinstance(value, list | tuple):
         return [pack(part, f"{key}/{number}", arrays) for number, part in enumerate(value)]
     return value
@@ -105,11 +114,11 @@ def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:
 def unpack(tree: Any, arrays: Any) -> Any:
     """Undo `pack`; tuples come back as lists, arrays as fresh copies."""
     if isinstance(tree, dict):
-        return (
-            np.array(arrays[tree["npz"]])
-            if tree.keys() == {"npz"}
-            else {name: unpack(part, arrays) for name, part in tree.items()}
-        )
+        if tree.keys() == {"npz"}:
+            return np.array(arrays[tree["npz"]])
+        if tree.keys() == {"given", "with"}:
+            return Given(tree["given"], **unpack(tree["with"], arrays))
+        return {name: unpack(part, arrays) for name, part in tree.items()}
     return [unpack(part, arrays) for part in tree] if isinstance(tree, list) else tree
 
 
