@@ -11,12 +11,20 @@ import torch
 
 from gennet import datasets
 from gennet.autoencoder import (
+    PLANS,
     Autoencoder,
+    accuracy,
     copy_weights,
+    face_distances,
+    features,
+    fine_tune,
     loss,
+    pretrained,
     residual_energy,
     sparsity_penalty,
+    standardised,
     train,
+    windows_without_faces,
 )
 from gennet.backprop import LINEAR, RELU, SIGMOID, TANH, Network, descend, draw, forward
 from gennet.backprop.sparse_autoencoder import loss_and_gradients, sparsity_kl
@@ -183,6 +191,11 @@ def test_codes_that_are_no_probabilities_are_refused_in_words(code: str):
 def test_other_bad_input_is_refused_in_words():
     with pytest.raises(ValueError, match="a unit is off, or on, for every sample"):
         sparsity_penalty(torch.tensor([[0.0, 0.5], [0.0, 0.4]]), 0.1)
+    with pytest.raises(ValueError, match="activities from nan to nan"):
+        sparsity_penalty(torch.tensor([[float("nan"), 0.5]]), 0.1)
+    for shape in ((3,), (0, 3)):
+        with pytest.raises(ValueError, match=r"expected activities \(B, H\), got shape"):
+            sparsity_penalty(torch.full(shape, 0.5), 0.1)
     for target in (0.0, 1.0, float("nan")):
         with pytest.raises(ValueError, match="target must lie between 0 and 1"):
             sparsity_penalty(torch.rand(3, 2), target)
@@ -194,6 +207,10 @@ def test_other_bad_input_is_refused_in_words():
     for shape in ((5, 7), (6,), (5, 2, 3)):
         with pytest.raises(ValueError, match="expected samples as rows of 6 numbers, got shape"):
             model(torch.ones(shape))
+    with pytest.raises(ValueError, match=r"samples are torch.float32, the weights torch.float64"):
+        model(torch.ones((5, 6), dtype=torch.float32))
+    with pytest.raises(ValueError, match="no samples to learn from"):
+        train(model, torch.ones((0, 6)), epochs=1)
     with pytest.raises(ValueError, match="3 of 54 values are NaN or infinite"):
         X = torch.from_numpy(batch())
         X[4, :3] = float("inf")
@@ -214,3 +231,88 @@ def test_bar_is_shown_only_when_it_has_a_title(capsys: pytest.CaptureFixture):
     assert capsys.readouterr().err == ""
     train(model, torch.from_numpy(batch()), epochs=2, bar="a small network")
     assert "a small network" in capsys.readouterr().err
+
+
+# Features for few labels
+
+
+def test_features_are_centred_and_of_one_size_and_learnt_from_the_first_images_only():
+    X = digits()[:200]
+    known, new = X[:150], X[150:]
+    models = {kind: pretrained(kind, known, epochs=2) for kind in PLANS}
+    described = features(known, new, 5, models)
+    assert [of_known.shape[1] for of_known, _ in described.values()] == [64, 5, 100, 100]
+    for of_known, of_new in described.values():
+        assert np.abs(of_known.mean(axis=0)).max() < 1e-12
+        assert len(of_new) == 50
+    one_alone = features(known, new[:1], 5, models)  # no new image has a say in another's description
+    for name, (_, of_new) in described.items():
+        assert np.abs(one_alone[name][1] - of_new[:1]).max() < 1e-12
+    with pytest.raises(ValueError, match="no kind 'deep'; there are sparse, denoising"):
+        pretrained("deep", known)
+
+
+def test_fine_tuning_learns_the_labels_and_leaves_the_encoder_alone():
+    data = datasets.load("digits")
+    X, labels = torch.from_numpy(digits()[:100]), torch.from_numpy(data.y[:100].astype(int))
+    torch.manual_seed(0)
+    encoder = Autoencoder([64, 100], code="relu").encoder
+    kept = encoder[0].weight.clone()
+    classifier = fine_tune(encoder, X, labels)
+    assert torch.equal(encoder[0].weight, kept) and not torch.equal(classifier[0][0].weight, kept)
+    assert accuracy(classifier, X.numpy(), labels.numpy()) > 0.95
+    assert accuracy(classifier, digits()[100:300], data.y[100:300]) > 0.6
+    with pytest.raises(ValueError, match=r"expected one label for each of 100 samples, got shape \(99,\)"):
+        fine_tune(encoder, X, labels[1:])
+
+
+# Faces by distance
+
+
+def test_windows_are_brought_to_one_contrast():
+    windows = np.random.default_rng(6).uniform(size=(3, 5, 4)) * [[[0.1]], [[1]], [[7]]]
+    X = standardised(windows)
+    assert X.shape == (3, 20)
+    assert np.abs(X.mean(axis=1)).max() < 1e-12 and np.abs(X.std(axis=1) - 0.2).max() < 1e-12
+    windows[1] = 0.5
+    windows[2, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="2 of 3 windows hold NaN or are of one grey"):
+        standardised(windows)
+    with pytest.raises(ValueError, match=r"expected windows \(M, R, C\), got shape \(20,\)"):
+        standardised(X[0])
+
+
+def test_windows_without_faces_show_something_and_repeat_themselves():
+    windows = windows_without_faces(16, 3)
+    assert windows.shape == (24, 16, 16) and windows.min() >= 0 and windows.max() <= 1
+    assert (windows.reshape(24, -1).std(axis=1) >= 0.02).all()
+    assert np.array_equal(windows, windows_without_faces(16, 3))
+
+
+def test_distances_are_error_energies_of_what_they_are_called():
+    data = datasets.load("faces")
+    faces = standardised(data.x[:40])
+    distances = face_distances(faces[:30], 8, steps=60)
+    new = faces[30:]
+    space = Eigenspace(n_components=8).fit(faces[:30])
+    mean = ((new - faces[:30].mean(axis=0)) ** 2).sum(axis=1)
+    assert distances["mean face"](new) == pytest.approx(mean)
+    assert distances["PCA"](new) == pytest.approx(space.residual_energy(new))
+    assert (distances["PCA, code cut off"](new) >= distances["PCA"](new) - 1e-12).all()
+    # a code that is cut off costs nothing where it lies within one standard deviation
+    at_home = space.inverse_transform(0.9 * np.sqrt(space.eigenvalues_)[None])
+    assert distances["PCA, code cut off"](at_home)[0] < 1e-20
+    assert [*distances][3:] == ["sigmoid autoencoder", "sparse autoencoder", "deep autoencoder"]
+    for name in [*distances][3:]:
+        assert distances[name](new).shape == (10,)
+        assert distances[name](faces[:30]).mean() < distances["mean face"](faces[:30]).mean()
+
+
+def test_bounded_code_has_walls():
+    """Far from the faces, PCA follows as far as its directions lead; a sigmoid code stays in its box."""
+    faces = standardised(datasets.load("faces").x[:60])
+    distances = face_distances(faces, 15, steps=100)
+    far = faces.mean(axis=0) + 50 * Eigenspace(n_components=15).fit(faces).components_[:1]
+    assert distances["PCA"](far)[0] < 1e-18
+    for name in ("PCA, code cut off", "sigmoid autoencoder", "sparse autoencoder"):
+        assert distances[name](far)[0] > 0.25 * distances["mean face"](far)[0]

@@ -200,7 +200,12 @@ def test_bad_networks_and_inputs_are_refused_in_words():
 
 def test_nan_is_refused_in_words():
     network = draw([4, 3, 4], [TANH, LINEAR], np.random.default_rng(0))
-    _, gradient = loss_and_gradients(network, np.full((5, 4), np.nan))
+    X = np.ones((5, 4))
+    X[2, 1:3] = np.nan, np.inf
+    with pytest.raises(ValueError, match="loss_and_gradients: 2 of 20 pixels are NaN or infinite"):
+        loss_and_gradients(network, X)
+    z, y = forward(network, np.full((5, 4), np.nan))
+    gradient = gradients(y, sensitivities(network, z, y[2]))
     with pytest.raises(FloatingPointError, match="gradient of layer 1 is NaN or infinite"):
         descend(network, gradient, lr=0.1)
 
@@ -370,8 +375,13 @@ def test_activities_that_are_no_probabilities_are_refused_in_words(hidden: Activ
 def test_other_bad_input_is_refused_in_words():
     with pytest.raises(ValueError, match="2 of 3 hidden units are off, or on, for every sample"):
         mean_activity(np.array([[0.0, 1.0, 0.5], [0.0, 1.0, 0.5]]))
-    with pytest.raises(ValueError, match="activities from nan to nan"):
+    with pytest.raises(ValueError, match="1 of 2 activities are NaN or infinite"):
         mean_activity(np.array([[np.nan, 0.5]]))
+    for shape in ((4,), (0, 4), (2, 3, 4)):
+        with pytest.raises(ValueError, match=r"expected activities \(M, H\), .* got shape \("):
+            mean_activity(np.full(shape, 0.5))
+    with pytest.raises(ValueError, match="the batch is empty"):
+        loss_and_gradients(network_with_offsets([6, 4, 6], [SIGMOID, SIGMOID]), np.ones((0, 6)))
     for target in (0.0, 1.0, -0.1, np.nan):
         with pytest.raises(ValueError, match="target must lie between 0 and 1"):
             sparsity_kl(target, 0.5)

@@ -5,6 +5,7 @@ the same loss with its gradient by hand; a test shows that one step of both is t
 convolutions, and any law of the codes from which to draw new ones: variational autoencoders add that.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 
@@ -67,6 +68,8 @@ class Autoencoder(nn.Module):
                 f"Autoencoder: expected samples as rows of {self.n_features} numbers, got shape "
                 f"{tuple(x.shape)}. Flatten images first: images.reshape(len(images), -1)."
             )
+        if x.dtype != (own := self.encoder[0].weight.dtype):
+            raise ValueError(f"Autoencoder: the samples are {x.dtype}, the weights {own}. Use x.to({own}).")
         return self.encoder(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +96,8 @@ def sparsity_penalty(activity: Tensor, target: float) -> Tensor:
     Raises
     ------
     ValueError
-        If the target or an activity is no probability, or a unit is off, or on, for the whole batch.
+        If the target or an activity is no probability, the shape is another, or a unit is off, or on, for
+        the whole batch.
 
     Examples
     --------
@@ -102,8 +106,10 @@ def sparsity_penalty(activity: Tensor, target: float) -> Tensor:
     """
     if not 0 < target < 1:
         raise ValueError(f"sparsity_penalty: the target must lie between 0 and 1, got {target}.")
+    if activity.ndim != 2 or not activity.numel():
+        raise ValueError(f"sparsity_penalty: expected activities (B, H), got shape {tuple(activity.shape)}.")
     low, high = activity.min().item(), activity.max().item()
-    if low < 0 or high > 1:
+    if not (low >= 0 and high <= 1):  # NaN is neither
         raise ValueError(
             f"sparsity_penalty: activities from {low:.3g} to {high:.3g}; the penalty takes them for "
             'probabilities, in (0, 1). Use code="sigmoid", or no penalty (beta = 0).'
@@ -180,10 +186,12 @@ def train(
     Raises
     ------
     ValueError
-        If X does not fit the model or holds NaN, or the penalty does not exist (see `sparsity_penalty`).
+        If X does not fit the model, is empty or holds NaN, or the penalty does not exist.
     FloatingPointError
         If the loss becomes NaN or infinite.
     """
+    if not len(X):
+        raise ValueError("train: there are no samples to learn from.")
     if bad := int((~torch.isfinite(X)).sum()):
         raise ValueError(f"train: {bad} of {X.numel()} values are NaN or infinite. Remove or fill them.")
     generator = torch.Generator().manual_seed(seed)
@@ -239,23 +247,56 @@ def copy_weights(network: Network, layers: nn.Module) -> None:
         layer.bias.copy_(torch.from_numpy(-theta))
 
 
-def features(
-    X: NDArray[np.float64], new: NDArray[np.float64], D: int, seed: int = 0, epochs: int = 60
-) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Describe images by features learnt without labels: of X, from which they are learnt, and of new ones.
+PLANS = {
+    "sparse": ("sigmoid", {"target": 0.1, "beta": 0.1}),
+    "denoising": ("relu", {"noise": 0.3}),
+}
 
-    Raw pixels; the first D coefficients of an eigenspace; the codes of two autoencoders with 100 hidden
-    units, one sparse (sigmoid, target 0.1), one denoising (ReLU, noise of standard deviation 0.3). All are
-    centred and brought to one common size, that of the pixels, so that one classifier treats them alike.
+
+def pretrained(kind: str, X: NDArray[np.floating], seed: int = 0, epochs: int = 60) -> Autoencoder:
+    """Train an autoencoder with 100 hidden units on images without labels.
+
+    Parameters
+    ----------
+    kind
+        ``"sparse"``: sigmoid units, target 0.1, weight 0.1; ``"denoising"``: ReLU units, noise of standard
+        deviation 0.3.
+    X
+        Images as rows ``(M, N)``, pixels in [0, 1].
+    seed, epochs
+        Of the first weights and of the training.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+    """
+    if kind not in PLANS:
+        raise ValueError(f"pretrained: no kind {kind!r}; there are {', '.join(PLANS)}.")
+    code, options = PLANS[kind]
+    torch.manual_seed(seed)
+    model = Autoencoder([X.shape[1], 100], code=code)
+    samples = torch.tensor(X, dtype=torch.get_default_dtype())
+    train(model, samples, epochs=epochs, lr=5e-3, seed=seed, **options)
+    return model
+
+
+def features(
+    X: NDArray[np.floating], new: NDArray[np.floating], D: int, models: dict[str, Autoencoder]
+) -> dict[str, tuple[NDArray[np.floating], NDArray[np.floating]]]:
+    """Describe images by raw pixels, by D coefficients of an eigenspace, and by the codes of autoencoders.
+
+    The eigenspace is learnt from X. All descriptions are centred and brought to one common size, that of the
+    pixels, so that one classifier treats them alike.
 
     Parameters
     ----------
     X, new
-        Images as rows ``(M, N)``, pixels in [0, 1].
+        Images as rows ``(M, N)``.
     D
         Coefficients of the eigenspace.
-    seed, epochs
-        Of the training of both autoencoders.
+    models
+        Trained autoencoders by name.
 
     Returns
     -------
@@ -264,23 +305,60 @@ def features(
     """
     space = Eigenspace(n_components=D).fit(X)
     found = {"raw pixels": (X, new), f"PCA, {D} numbers": (space.transform(X), space.transform(new))}
-    samples = torch.tensor(X, dtype=torch.get_default_dtype())
-    plans = {
-        "sparse autoencoder": ("sigmoid", {"target": 0.1, "beta": 0.1}),
-        "denoising autoencoder": ("relu", {"noise": 0.3}),
-    }
-    for name, (code, options) in plans.items():
-        torch.manual_seed(seed)
-        model = Autoencoder([X.shape[1], 100], code=code)
-        train(model, samples, epochs=epochs, lr=5e-3, seed=seed, **options)
-        with torch.no_grad():
-            codes = [model.encode(torch.tensor(rows, dtype=samples.dtype)).numpy() for rows in (X, new)]
-        found[name] = tuple(codes)
+    for name, model in models.items():
+        found[name] = tuple(_codes(model, rows) for rows in (X, new))
     size = X.std()
     return {
         name: tuple(size * (rows - known.mean(axis=0)) / known.std() for rows in (known, other))
         for name, (known, other) in found.items()
     }
+
+
+@torch.no_grad()
+def _codes(model: Autoencoder, X: NDArray[np.floating]) -> NDArray[np.floating]:
+    return model.encode(torch.tensor(X, dtype=torch.get_default_dtype())).numpy()
+
+
+def fine_tune(
+    encoder: nn.Module, X: Tensor, labels: Tensor, *, steps: int = 100, lr: float = 3e-3
+) -> nn.Sequential:
+    """Return a classifier: a copy of the encoder and a linear layer, trained together on labelled samples.
+
+    Training is Adam on all samples at once; the loss is the cross entropy. The encoder itself stays as it is.
+
+    Parameters
+    ----------
+    encoder
+        Of an autoencoder that was trained without labels; or with its first weights, for comparison.
+    X, labels
+        Samples ``(M, N)`` and their classes ``(M,)``, counted from 0, the largest among them.
+    steps, lr
+        Steps of Adam and their size.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each sample.
+    """
+    if labels.shape != (len(X),):
+        raise ValueError(
+            f"fine_tune: expected one label for each of {len(X)} samples, got shape {tuple(labels.shape)}."
+        )
+    body = copy.deepcopy(encoder)
+    classifier = nn.Sequential(body, nn.Linear(body(X[:1]).shape[1], int(labels.max()) + 1))
+    optimiser = torch.optim.Adam(classifier.parameters(), lr)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(classifier(X), labels).backward()
+        optimiser.step()
+    return classifier
+
+
+@torch.no_grad()
+def accuracy(classifier: nn.Module, X: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Return the share of samples ``(M, N)`` whose largest output is that of their class."""
+    outputs = classifier(torch.tensor(X, dtype=torch.get_default_dtype()))  # (M, classes)
+    return float((outputs.argmax(dim=1).numpy() == labels).mean())
 
 
 # The question that the lecture leaves open: does an autoencoder find faces better than an eigenspace?
@@ -330,22 +408,38 @@ def windows_without_faces(side: int, n: int, seed: int = 0) -> NDArray[np.float6
 
 
 def standardised(windows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Bring each window to mean 0 and standard deviation 0.2, a usual contrast; flatten them, ``(M, N)``."""
+    """Bring each window to mean 0 and standard deviation 0.2, a usual contrast; flatten them, ``(M, N)``.
+
+    Raises
+    ------
+    ValueError
+        If the windows are not of shape ``(M, R, C)``, one holds NaN, or one is of one grey.
+    """
+    if windows.ndim != 3 or not windows.size:
+        raise ValueError(f"standardised: expected windows (M, R, C), got shape {windows.shape}.")
     X = windows.reshape(len(windows), -1).astype(float)
     X = X - X.mean(axis=1, keepdims=True)
-    return 0.2 * X / X.std(axis=1, keepdims=True)
+    spread = X.std(axis=1, keepdims=True)
+    if bad := int((~(spread > 1e-9)).sum()):  # NaN included
+        raise ValueError(
+            f"standardised: {bad} of {len(X)} windows hold NaN or are of one grey. Leave them out."
+        )
+    return 0.2 * X / spread
 
 
 Distance = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def face_distances(faces: NDArray[np.float64], D: int, seed: int = 0) -> dict[str, Distance]:
-    """Learn five distances from the same faces, four of them with codes of the same length.
+def face_distances(
+    faces: NDArray[np.float64], D: int, seed: int = 0, steps: int = 200
+) -> dict[str, Distance]:
+    """Learn six distances from the same faces, five of them with codes of the same length.
 
     Each is a function that gives the error energy ε² of windows (CR8): what is left when the mean face is
     subtracted, or when a reconstruction from D numbers is: that of an eigenspace ("PCA"), of an eigenspace
-    whose coefficients are cut off at one standard deviation ("PCA, code cut off"), of a sparse autoencoder,
-    of a deep one. Both autoencoders make 400 steps of Adam.
+    whose coefficients are cut off at one standard deviation ("PCA, code cut off"), of an autoencoder whose
+    code is sigmoid, without and with the sparsity penalty ("sigmoid", "sparse autoencoder"), of a deep one
+    whose code is linear.
 
     Parameters
     ----------
@@ -355,6 +449,8 @@ def face_distances(faces: NDArray[np.float64], D: int, seed: int = 0) -> dict[st
         Numbers in the code, at most M - 1.
     seed
         Of the first weights and of the order of the faces.
+    steps
+        Steps of Adam for each autoencoder.
     """
     space = Eigenspace(n_components=D).fit(faces)
     spread = np.sqrt(space.eigenvalues_)
@@ -365,16 +461,19 @@ def face_distances(faces: NDArray[np.float64], D: int, seed: int = 0) -> dict[st
 
     N, batch = faces.shape[1], 60
     samples = torch.tensor(faces, dtype=torch.get_default_dtype())
-    epochs = 400 // -(-len(faces) // batch)
-    torch.manual_seed(seed)
-    sparse = Autoencoder([N, D], code="sigmoid")
-    train(sparse, samples, epochs=epochs, lr=1e-2, batch=batch, target=0.2, beta=0.5, seed=seed)
-    deep = Autoencoder([N, 64, D], hidden="tanh")
-    train(deep, samples, epochs=epochs, lr=2e-3, batch=batch, seed=seed)
+    epochs = steps // -(-len(faces) // batch)
+
+    def learn(sizes: list[int], lr: float, beta: float = 0.0, **activations: str) -> Distance:
+        torch.manual_seed(seed)
+        model = Autoencoder(sizes, **activations)
+        train(model, samples, epochs=epochs, lr=lr, batch=batch, target=0.2, beta=beta, seed=seed)
+        return lambda X: residual_energy(model, torch.tensor(X, dtype=samples.dtype)).numpy()
+
     return {
         "mean face": lambda X: ((X - space.mean_) ** 2).sum(axis=1),
         "PCA": space.residual_energy,
         "PCA, code cut off": with_code_cut_off,
-        "sparse autoencoder": lambda X: residual_energy(sparse, torch.tensor(X, dtype=samples.dtype)).numpy(),
-        "deep autoencoder": lambda X: residual_energy(deep, torch.tensor(X, dtype=samples.dtype)).numpy(),
+        "sigmoid autoencoder": learn([N, D], 1e-2, code="sigmoid"),
+        "sparse autoencoder": learn([N, D], 1e-2, beta=0.5, code="sigmoid"),
+        "deep autoencoder": learn([N, 64, D], 5e-3, hidden="tanh"),
     }

@@ -198,10 +198,11 @@ def gradients(y: list[Array], delta: list[Array | None]) -> Gradients:
     return Gradients(W, [-d.mean(axis=0) for d in delta[1:]])
 
 
-def descend(network: Network, gradient: Gradients, lr: float) -> Network:
+def descend(network: Network, gradient: Gradients, lr: float, rho: float = 0.0) -> Network:
     """Return the network after one step of size ``lr`` against the gradient; the old one is left as it was.
 
-    So no sensitivity can be computed with half of the weights already changed (erratum S13).
+    So no sensitivity can be computed with half of the weights already changed (erratum S13). With ``rho`` the
+    loss has the term ρ Σ ‖W‖² besides, whose gradient is 2 ρ W.
 
     Raises
     ------
@@ -214,6 +215,6 @@ def descend(network: Network, gradient: Gradients, lr: float) -> Network:
                 f"descend: the gradient of layer {ell + 1} is NaN or infinite. Look for NaN in the data; "
                 "if there is none, the steps are too large: lower lr."
             )
-    W = [W - lr * g for W, g in zip(network.W, gradient.W, strict=True)]
+    W = [(1 - 2 * lr * rho) * W - lr * g for W, g in zip(network.W, gradient.W, strict=True)]
     theta = [theta - lr * g for theta, g in zip(network.theta, gradient.theta, strict=True)]
     return Network(W, theta, network.f)

@@ -26,11 +26,14 @@ def mean_activity(a: ArrayLike) -> Array:
     Raises
     ------
     ValueError
-        If an activity is no number in [0, 1], or a unit is always off or always on: then its divergence
-        from the target does not exist.
+        If the shape is another, an activity is NaN or no number in [0, 1], or a unit is always off or always
+        on: then its divergence from the target does not exist.
     """
     a = np.asarray(a, dtype=float)
-    if not (a.min() >= 0 and a.max() <= 1):
+    if a.ndim != 2 or not a.size:
+        raise ValueError(f"mean_activity: expected activities (M, H), samples as rows, got shape {a.shape}.")
+    _refuse_nan("mean_activity", "activities", a)
+    if a.min() < 0 or a.max() > 1:
         raise ValueError(
             f"mean_activity: activities from {a.min():.3g} to {a.max():.3g}; the sparsity penalty takes them "
             "for probabilities, in (0, 1). Use sigmoid hidden units, or no penalty (beta = 0)."
@@ -93,14 +96,18 @@ def loss_and_gradients(
     Raises
     ------
     ValueError
-        If the network is no autoencoder with one hidden layer, if X does not fit it, or if ``beta`` > 0 and
-        the activities do not lie in (0, 1).
+        If the network is no autoencoder with one hidden layer, if X does not fit it, is empty or holds NaN,
+        or if ``beta`` > 0 and the activities do not lie in (0, 1).
     """
     if len(network.W) != 2 or network.sizes[0] != network.sizes[2]:
         raise ValueError(
             f"loss_and_gradients: expected layers of N, H and N units, got {network.sizes}. "
             "Deeper autoencoders are in gennet.autoencoder."
         )
+    X = np.asarray(X, dtype=float)
+    if not X.size:
+        raise ValueError("loss_and_gradients: the batch is empty; a mean over no samples does not exist.")
+    _refuse_nan("loss_and_gradients", "pixels", X)
     z, y = forward(network, X)
     (X, a_1, a_2), (_, z_1, z_2) = y, z
     f_1, f_2 = network.f
@@ -113,6 +120,11 @@ def loss_and_gradients(
     delta_2 = (a_2 - X) * f_2.prime(z_2)  # (M, N), CR18
     delta_1 = f_1.prime(z_1) * (delta_2 @ network.W[1].T + pressure)  # (M, H), CR19
     return float(loss), gradients(y, [None, delta_1, delta_2])
+
+
+def _refuse_nan(caller: str, what: str, values: Array) -> None:
+    if bad := int((~np.isfinite(values)).sum()):
+        raise ValueError(f"{caller}: {bad} of {values.size} {what} are NaN or infinite. Remove or fill them.")
 
 
 def _inside(target: float, rho_hat: ArrayLike) -> tuple[float, Array]:
