@@ -100,6 +100,18 @@ def test_distance_as_printed_is_quadratic_in_contrast_and_offset():
     assert detector.distances(flat)[0] < np.quantile(detector.distances(FACES[60:]), 0.25)
 
 
+def test_standard_light_is_what_least_squares_leaves():
+    rows, columns = np.mgrid[:25, :25]
+    plane = np.stack([np.ones(625), rows.ravel(), columns.ravel()], axis=1)
+    rest = FACES[0].ravel() - plane @ np.linalg.lstsq(plane, FACES[0].ravel())[0]
+    detector = FaceDetector(5)
+    np.testing.assert_allclose(
+        detector.standardise(FACES[:1]).ravel(), rest / np.linalg.norm(rest), atol=1e-12
+    )
+    assert not detector.standardise(np.full((1, 25, 25), 0.4)).any()
+    assert (FaceDetector(5, None).standardise(FACES) == FACES).all()
+
+
 def test_flat_window_counts_as_unlike_every_face():
     detector = FaceDetector(5).fit(FACES)
     flat = np.stack([np.zeros((25, 25)), np.full((25, 25), 0.4), 0.4 + 1e-3 * FACES[0]])
@@ -240,6 +252,11 @@ def test_suppression_is_greedy_not_transitive():
     assert suppress(np.empty((0, 4)), []).tolist() == []
 
 
+def test_boxes_of_another_shape_are_refused_in_words():
+    with pytest.raises(ValueError, match=r"expected boxes \(n, 4\), got shape \(4,\). One box is .box."):
+        match([0, 0, 10, 10], [[0, 0, 10, 10]])
+
+
 def test_a_face_is_found_once():
     truth = [[0, 0, 10, 10], [50, 50, 10, 10]]
     boxes = [[1, 0, 10, 10], [0, 0, 10, 10], [20, 20, 10, 10], [50, 52, 10, 10]]
@@ -256,7 +273,7 @@ def test_a_face_is_found_once():
     [
         (np.zeros((40, 25, 25), np.uint8), "expected floats, pixels in .0, 1., got uint8"),
         (np.zeros((40, 25, 25, 3)), r"expected windows \(M, R, C\), got shape \(40, 25, 25, 3\)"),
-        (FACES[0], r"a single window W is W\[None\]"),
+        (FACES[0], r"a single picture W is W\[None\]"),
         (np.where(FACES > 0.99, np.nan, FACES), "pixels are NaN or infinite"),
         (FACES[:20], "20 faces do not determine 30 components. Give at least 31"),
         (np.concatenate([FACES, np.ones((2, 25, 25))]), "2 of 102 windows show nothing"),
@@ -278,6 +295,10 @@ def test_unsuitable_requests_are_refused_in_words():
         detector.distances(FACES[:, :20, :20])
     with pytest.raises(ValueError, match="at least 25 x 25 pixels, a window, got 24 x 90"):
         detector.distance_map(np.zeros((24, 90)))
+    with pytest.raises(ValueError, match=r"FaceDetector\.distances: expected floats, .* got uint8"):
+        detector.distances((255 * FACES).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"FaceDetector\.distances: 1 pixels are NaN"):
+        detector.distances(np.where(np.arange(625).reshape(1, 25, 25) == 7, np.nan, 0.5))
     with pytest.raises(ValueError, match=r"FaceDetector\.scan: expected a grey picture"):
         detector.scan(data.astronaut() / 255.0, threshold=0.5)
     with pytest.raises(ValueError, match="got uint8"):
@@ -489,7 +510,7 @@ def test_first_coefficients_are_left_out_where_light_varies():
 
 
 def test_unsuitable_people_are_refused_in_words():
-    X, y, *_ = people()
+    X, y, new, _ = people()
     with pytest.raises(ValueError, match="there is one person only"):
         FaceRecogniser(3).fit(X[:6], y[:6])
     with pytest.raises(ValueError, match="person 0 has too few pictures, 1: a mixture of 1 needs 2 or more"):
@@ -502,3 +523,14 @@ def test_unsuitable_people_are_refused_in_words():
         FaceRecogniser(3, skip=3).fit(X, y)
     with pytest.raises(ValueError, match="n_components = 72 is out of range"):
         FaceRecogniser(72).fit(X, y)
+    with pytest.raises(ValueError, match=r"FaceRecogniser\.fit: expected floats, .* got uint8"):
+        FaceRecogniser(3).fit((255 * X).astype(np.uint8), y)
+    recogniser = FaceRecogniser(3).fit(X, y)
+    with pytest.raises(ValueError, match=r"FaceRecogniser\.codes: expected floats, .* got int64"):
+        recogniser.predict((255 * new).astype(np.int64))
+    with pytest.raises(ValueError, match=r"pictures \(M, R, C\), got shape \(48, 32, 32, 3\)"):
+        recogniser.predict(np.stack([new] * 3, axis=-1))
+    with pytest.raises(ValueError, match=r"expected windows of 1024 pixels \(32 x 32\), got 400"):
+        recogniser.predict(new[:, :20, :20])
+    with pytest.raises(ValueError, match="1024 pixels are NaN or infinite"):
+        recogniser.predict(np.full((1, 32, 32), np.nan))

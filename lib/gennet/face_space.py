@@ -88,7 +88,7 @@ class FaceDetector(BaseEstimator):
             If the windows have another shape or type, NaN or infinite values; if they are too few, or too
             small, for so many components; if some are flat; if `normalise` is not understood.
         """
-        X = _grey(X, "fit", "windows (M, R, C)", 3)
+        X = _grey(X, "FaceDetector.fit", "windows (M, R, C)", 3)
         D = self.n_components
         if isinstance(D, bool) or not isinstance(D, Integral) or D < 0:
             raise ValueError(f"FaceDetector.fit: expected n_components as a whole number from 0, got {D!r}.")
@@ -97,17 +97,17 @@ class FaceDetector(BaseEstimator):
                 f"FaceDetector.fit: {len(X)} faces do not determine {D} components. Give at least "
                 f"{max(D, 1) + 1}, or ask for fewer."
             )
-        light = _light(self.normalise, *X.shape[1:])
-        if X[0].size - len(light) <= D:
+        free = X[0].size - len(_light(self.normalise, *X.shape[1:]))
+        if free <= D:
             raise ValueError(
                 f"FaceDetector.fit: {D} components describe any window of {X[0].size} pixels, face or not: "
                 "every distance would be 0. Ask for fewer."
             )
-        w, gain = _normalised(X, light)
-        if not gain.all():
+        w = self.standardise(X)
+        if nothing := np.sum(~w.any(axis=(1, 2))):
             raise ValueError(
-                f"FaceDetector.fit: {np.sum(gain == 0)} of {len(X)} windows show nothing (standard deviation "
-                f"below {FAINTEST}). Leave them out."
+                f"FaceDetector.fit: {nothing} of {len(X)} windows show nothing (standard deviation below "
+                f"{FAINTEST}). Leave them out."
             )
         self.space_ = Eigenspace(n_components=max(D, 1)).fit(w)
         self.__dict__.pop("threshold_", None)  # it was that of another space
@@ -138,6 +138,32 @@ class FaceDetector(BaseEstimator):
         self.threshold_ = float(np.quantile(self.distances(X), detection_rate))
         return self
 
+    def standardise(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Bring windows to a standard light: subtract what `normalise` says, bring the rest to length 1.
+
+        Parameters
+        ----------
+        X
+            Windows ``(M, R, C)``, floats, pixels in [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (M, R, C)
+            w, of length 1; 0 where a window shows nothing. With ``normalise=None``, X.
+
+        Raises
+        ------
+        ValueError
+            If the windows hold NaN or infinite values or are no floats; if `normalise` is not understood.
+        """
+        X = _grey(X, "FaceDetector.standardise", "windows (M, R, C)", 3)
+        light = _light(self.normalise, *X.shape[1:])
+        if not len(light):
+            return X
+        V = X.reshape(len(X), -1)
+        V = V - (V @ light.T) @ light
+        return (V * _gain((V**2).sum(axis=1, keepdims=True), V.shape[1])).reshape(X.shape)
+
     def distances(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the distance of each window from face space, the error energy ε² (CR8), shape ``(M,)``.
 
@@ -152,9 +178,9 @@ class FaceDetector(BaseEstimator):
             If the windows are not of the size of the fit, hold NaN or infinite values, or are no floats.
         """
         check_is_fitted(self, "space_")
-        X = _grey(X, "distances", "windows (M, R, C)", 3)
-        w, gain = _normalised(X, _light(self.normalise, *X.shape[1:]))
-        return self.space_.residual_energy(w, self.n_components) + (gain == 0)
+        w = self.standardise(_grey(X, "FaceDetector.distances", "windows (M, R, C)", 3))
+        shows_nothing = self.normalise is not None and ~w.any(axis=(1, 2))
+        return self.space_.residual_energy(w, self.n_components) + shows_nothing
 
     def predict(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which windows are faces: ε² below the threshold (CR9), shape ``(M,)``.
@@ -193,7 +219,7 @@ class FaceDetector(BaseEstimator):
             If the picture is smaller than a window, no matrix of floats, or holds NaN or infinite values.
         """
         check_is_fitted(self, "space_")
-        image = _grey(image, "distance_map", "a grey picture (H, W)", 2)
+        image = _grey(image, "FaceDetector.distance_map", "a grey picture (H, W)", 2)
         R, C = self.space_.image_shape_
         if image.shape[0] < R or image.shape[1] < C:
             raise ValueError(
@@ -252,7 +278,7 @@ class FaceDetector(BaseEstimator):
             If the detector was not calibrated and no threshold is given.
         """
         check_is_fitted(self, "space_" if threshold is not None else "threshold_")
-        image = _grey(image, "scan", "a grey picture (H, W)", 2)
+        image = _grey(image, "FaceDetector.scan", "a grey picture (H, W)", 2)
         threshold = self.threshold_ if threshold is None else threshold
         window = np.array(self.space_.image_shape_)
         smallest = window[0] if smallest is None else smallest
@@ -293,12 +319,23 @@ def intersection_over_union(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     ndarray of shape (n, m)
         From 0 (apart) to 1 (the same).
 
+    Raises
+    ------
+    ValueError
+        If the boxes are no rows of four numbers.
+
     Examples
     --------
     >>> intersection_over_union([[0, 0, 2, 2]], [[0, 1, 2, 2], [5, 5, 2, 2]]).round(3)
     array([[0.333, 0.   ]])
     """
-    a, b = np.asarray(a, dtype=float)[:, None], np.asarray(b, dtype=float)[None]
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    for boxes in (a, b):
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(
+                f"intersection_over_union: expected boxes (n, 4), got shape {boxes.shape}. One box is [box]."
+            )
+    a, b = a[:, None], b[None]
     start = np.maximum(a[..., :2], b[..., :2])
     stop = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     shared = np.maximum(stop - start, 0).prod(axis=-1)
@@ -543,18 +580,18 @@ class FaceRecogniser(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X
-            Pictures ``(M, R, C)``.
+            Pictures ``(M, R, C)``, floats, pixels in [0, 1].
         y
             Who is in them, ``(M,)``.
 
         Raises
         ------
         ValueError
-            As `Eigenspace.fit`; if y has another length or names one person only; if somebody has fewer
-            pictures than `n_gaussians`, or only one; if `skip` leaves nothing.
+            As `Eigenspace.fit`; if the pictures are no floats; if y has another length or names one person
+            only; if somebody has fewer pictures than `n_gaussians`, or only one; if `skip` leaves nothing.
         """
-        y = np.asarray(y)
-        if y.shape != np.shape(X)[:1]:
+        X, y = _grey(X, "FaceRecogniser.fit", "pictures (M, R, C)", 3), np.asarray(y)
+        if y.shape != X.shape[:1]:
             raise ValueError(
                 f"FaceRecogniser.fit: expected a name for each of {len(X)} pictures, got {y.shape}."
             )
@@ -587,9 +624,10 @@ class FaceRecogniser(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As `Eigenspace.transform`.
+            As `Eigenspace.transform`; and if the pictures are no floats.
         """
         check_is_fitted(self, "space_")
+        X = _grey(X, "FaceRecogniser.codes", "pictures (M, R, C)", 3)
         return (self.space_.transform(X) / np.sqrt(self.space_.eigenvalues_))[:, self.skip :]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -598,7 +636,7 @@ class FaceRecogniser(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As `Eigenspace.transform`.
+            As `codes`.
         """
         codes = self.codes(X)
         return posterior(
@@ -611,25 +649,23 @@ class FaceRecogniser(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As `Eigenspace.transform`.
+            As `codes`.
         """
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-def _grey(X: ArrayLike, method: str, what: str, axes: int) -> NDArray[np.float64]:
+def _grey(X: ArrayLike, caller: str, what: str, axes: int) -> NDArray[np.float64]:
     """Check grey pictures; return them in float64."""
     X = np.asarray(X)
     if X.ndim != axes or 0 in X.shape:
         raise ValueError(
-            f"FaceDetector.{method}: expected {what}, got shape {X.shape}. Turn colour into grey with "
-            "skimage.color.rgb2gray; a single window W is W[None]."
+            f"{caller}: expected {what}, got shape {X.shape}. Turn colour into grey with "
+            "skimage.color.rgb2gray; a single picture W is W[None]."
         )
     if X.dtype.kind != "f":
-        raise ValueError(
-            f"FaceDetector.{method}: expected floats, pixels in [0, 1], got {X.dtype}. Divide bytes by 255."
-        )
+        raise ValueError(f"{caller}: expected floats, pixels in [0, 1], got {X.dtype}. Divide bytes by 255.")
     if not np.isfinite(X).all():
-        raise ValueError(f"FaceDetector.{method}: {np.sum(~np.isfinite(X))} pixels are NaN or infinite.")
+        raise ValueError(f"{caller}: {np.sum(~np.isfinite(X))} pixels are NaN or infinite.")
     return X.astype(np.float64, copy=False)
 
 
@@ -642,18 +678,6 @@ def _light(normalise: str | None, R: int, C: int) -> NDArray[np.float64]:
             f"FaceDetector: expected normalise as 'plane', 'constant' or None, got {normalise!r}."
         )
     return np.array([image / np.linalg.norm(image) for image in images[normalise]]).reshape(-1, R * C)
-
-
-def _normalised(
-    X: NDArray[np.float64], light: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Subtract the light from windows ``(M, R, C)``, bring the rest to length 1; return also the factors."""
-    if not len(light):
-        return X, np.ones(len(X))
-    V = X.reshape(len(X), -1)
-    V = V - (V @ light.T) @ light
-    gain = _gain((V**2).sum(axis=1), V.shape[1])
-    return (V * gain[:, None]).reshape(X.shape), gain
 
 
 def _gain(energy: NDArray[np.float64], pixels: int) -> NDArray[np.float64]:

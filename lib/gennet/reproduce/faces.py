@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from gennet import datasets, face_space
 from gennet.datasets import download
 
-PORTRAITS = {  # eyes in pixels: left x, y, right x, y, marked by eye; portraits of crews by NASA
+EYES = {  # pixels: left x, y, right x, y, marked by eye; the crews are portraits by NASA
     "astronaut": [(202, 101, 246.5, 103.5)],
     "sts107_crew_nasa": [
         (192.5, 51.5, 222.5, 52),
@@ -35,20 +35,19 @@ SIZES = {"smallest": 40, "largest": 200, "step": 1.2}  # of the windows, in pixe
 def face_space_portraits(divisions: int = 5) -> dict:
     """Chapter 02 on three portraits with 11 faces: distance from face space beside a cascade (CR9).
 
-    The portraits are scikit-image's astronaut and two crews, sts107_crew_nasa.jpg and apollo11_crew_nasa.jpg
-    in the folder ``photos`` of the data folder, brought to at most 720 rows. A detector learns from 60 of the
-    100 shipped faces and is calibrated on the other 40, for each of so many random divisions; the cascade is
-    scikit-image's, of local binary patterns, over the same sizes of windows.
+    The pictures are those of `portrait`. A detector learns from 60 of the 100 shipped faces and is calibrated
+    on the other 40, for each of so many random divisions; the cascade is scikit-image's, of local binary
+    patterns, over the same sizes of windows.
 
     Returns
     -------
     dict
         ``windows`` and ``faces``: how many a portrait has; ``rate``: the share of faces asked of the
-        calibration; ``components``: numbers D; ``found`` and ``false_alarms`` at that threshold, a list over
-        D of lists over divisions, in all portraits; ``before``: for each D and division, how many false
-        alarms lie nearer to face space than the first, second, ... true face that is found at all;
-        ``cascade``: faces found and false alarms in each portrait; ``seconds`` of this machine for the
-        astronaut: scan, cascade, and window by window.
+        calibration; ``components``: numbers D; ``found`` and ``false_alarms`` at that threshold, for each
+        portrait a list over D of lists over divisions; ``before``: for each D and division, how many false
+        alarms, in all portraits together, lie nearer to face space than the first, second, ... true face that
+        is found at all; ``cascade``: faces found and false alarms in each portrait; ``seconds`` of this
+        machine for the astronaut: scan, cascade, and window by window.
 
     Raises
     ------
@@ -56,26 +55,24 @@ def face_space_portraits(divisions: int = 5) -> dict:
         If a portrait is not in the data folder.
     """
     faces = datasets.load("faces").x[:100, 4:22, 2:20].astype(float)  # from brows to chin
-    portraits = {name: _portrait(name) for name in PORTRAITS}
+    portraits = {name: portrait(name) for name in EYES}
     components, rate, reach = [0, 1, 2, 5, 10, 20], 0.9, 1.1
-    found, false_alarms, before = [], [], []
-    for D in tqdm(components, desc="components", disable=None):
-        runs = []
+    found, false_alarms = ({name: [[] for _ in components] for name in portraits} for _ in range(2))
+    before = [[] for _ in components]
+    for n, D in enumerate(tqdm(components, desc="components", disable=None)):
         for seed in range(divisions):
             order = np.random.default_rng(seed).permutation(100)
             detector = face_space.FaceDetector(D).fit(faces[order[:60]]).calibrate(faces[order[60:]], rate)
             distances, hits = [], []
-            for image, truth in portraits.values():
+            for name, (image, truth) in portraits.items():
                 seen = detector.scan(image, **SIZES, threshold=reach)
                 distances.append(seen.distances)
                 hits.append(face_space.match(seen.boxes, truth))
-            distances, hits = np.concatenate(distances), np.concatenate(hits)
-            hits = hits[np.argsort(distances, kind="stable")]
-            accepted = hits[: np.sum(distances < detector.threshold_)]
-            runs.append((accepted.sum(), (~accepted).sum(), np.cumsum(~hits)[hits]))
-        found.append([int(run[0]) for run in runs])
-        false_alarms.append([int(run[1]) for run in runs])
-        before.append([run[2].tolist() for run in runs])
+                accepted = hits[-1][seen.distances < detector.threshold_]
+                found[name][n].append(int(accepted.sum()))
+                false_alarms[name][n].append(int((~accepted).sum()))
+            hits = np.concatenate(hits)[np.argsort(np.concatenate(distances), kind="stable")]
+            before[n].append(np.cumsum(~hits)[hits].tolist())
     return {
         "windows": {name: _windows(image.shape) for name, (image, _) in portraits.items()},
         "faces": {name: len(truth) for name, (_, truth) in portraits.items()},
@@ -84,20 +81,45 @@ def face_space_portraits(divisions: int = 5) -> dict:
         "found": found,
         "false_alarms": false_alarms,
         "before": before,
-        "cascade": {name: _cascade(*portrait) for name, portrait in portraits.items()},
-        "seconds": _seconds(*portraits["astronaut"]),
+        "cascade": {name: _cascade(*pair) for name, pair in portraits.items()},
+        "seconds": _seconds(portraits["astronaut"][0]),
     }
 
 
-def _portrait(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a grey portrait of at most 720 rows and the boxes of its faces, in the crop of the detector."""
+def portrait(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a grey portrait of at most 720 rows and the places of its faces.
+
+    Parameters
+    ----------
+    name
+        ``"astronaut"``, which scikit-image has, or one of two crews, ``"sts107_crew_nasa"`` and
+        ``"apollo11_crew_nasa"``, from the folder ``photos`` of the data folder.
+
+    Returns
+    -------
+    image : ndarray of shape (H, W)
+        Pixels in [0, 1].
+    boxes : ndarray of shape (n, 4)
+        Top, left, height and width of each face from brows to chin, as in ``x[:, 4:22, 2:20]`` of the shipped
+        faces.
+
+    Raises
+    ------
+    ValueError
+        If there is no portrait of this name.
+    DataError
+        If it is not in the data folder.
+    """
+    if name not in EYES:
+        raise ValueError(f"portrait: there is no portrait {name!r}; there are: {', '.join(EYES)}.")
     if name == "astronaut":
         picture = Image.fromarray(data.astronaut())
     else:
         file = download.folder() / "photos" / f"{name}.jpg"
         if not file.exists():
             raise datasets.DataError(
-                f"face_space_portraits: there is no {file}. Put it there, or read the stored result."
+                f"portrait: there is no {file}. Put it there, or read the stored result of "
+                "face_space_portraits."
             )
         picture = Image.open(file)
     image = np.asarray(picture.convert("L")) / 255
@@ -105,7 +127,7 @@ def _portrait(name: str) -> tuple[np.ndarray, np.ndarray]:
     if zoom < 1:
         image = resize(image, (720, round(zoom * image.shape[1])), anti_aliasing=True)
     boxes = []
-    for eyes in PORTRAITS[name]:
+    for eyes in EYES[name]:
         left_x, left_y, right_x, right_y = zoom * np.array(eyes)
         # in the mean shipped face the eyes are 8.5 pixels apart; in the crop, at row 4.5, around column 8.95
         pixel = np.hypot(right_x - left_x, right_y - left_y) / 8.5
@@ -124,22 +146,27 @@ def _windows(shape: tuple[int, int]) -> int:
 
 def _cascade(image: np.ndarray, truth: np.ndarray) -> list[int]:
     """Return how many faces the cascade finds and how many false alarms it gives; doubles are merged."""
-    sizes = (SIZES["smallest"],) * 2, (SIZES["largest"],) * 2
-    cascade = Cascade(data.lbp_frontal_face_cascade_filename())
-    seen = cascade.detect_multi_scale(image, SIZES["step"], 1, *sizes)
+    seen = _detect(Cascade(data.lbp_frontal_face_cascade_filename()), image)
     boxes = np.array([(box["r"], box["c"], box["height"], box["width"]) for box in seen]).reshape(-1, 4)
     hits = face_space.match(boxes[face_space.suppress(boxes, np.zeros(len(boxes)))], truth)
     return [int(hits.sum()), int((~hits).sum())]
 
 
-def _seconds(image: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def _detect(cascade: Cascade, image: np.ndarray) -> list[dict]:
+    """Let a cascade look at all positions of the same sizes."""
+    sides = (SIZES["smallest"],) * 2, (SIZES["largest"],) * 2
+    return cascade.detect_multi_scale(image, SIZES["step"], 1, *sides)
+
+
+def _seconds(image: np.ndarray) -> dict[str, float]:
     """Time a scan, the cascade, and 2000 windows one by one, multiplied up to all: medians of five."""
     detector = face_space.FaceDetector().fit(datasets.load("faces").x[:100, 4:22, 2:20])
+    cascade = Cascade(data.lbp_frontal_face_cascade_filename())
     windows = np.lib.stride_tricks.sliding_window_view(image, (18, 18))[::10, ::10]
     windows = windows.reshape(-1, 1, 18, 18)[:2000]
     works = {
         "scan": lambda: detector.scan(image, **SIZES, threshold=0.9),
-        "cascade": lambda: _cascade(image, truth),
+        "cascade": lambda: _detect(cascade, image),
         "window by window": lambda: [detector.distances(window) for window in windows],
     }
     seconds = {name: np.median(timeit.repeat(work, number=1, repeat=5)) for name, work in works.items()}
