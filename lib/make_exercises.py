@@ -90,8 +90,9 @@ def derivation_parts(name: str, derivation: Derivation) -> list[str]:
 
 
 def code(source: str, tags: list[str] | None = None) -> str:
-    """Write a code cell."""
-    options = f":tags: [{', '.join(tags)}]\n\n" if tags else ""
+    """Write a code cell; YAML would read a tag like 68.1 as a number, so it is quoted."""
+    quoted = (f'"{tag}"' if tag[0].isdigit() else tag for tag in tags or [])
+    options = f":tags: [{', '.join(quoted)}]\n\n" if tags else ""
     return f"```{{code-cell}}\n{options}{source}\n```"
 
 

@@ -17,12 +17,14 @@ LIBRARY = Path(__file__).resolve().parent.parent / "lib/gennet"
 LEVELS = """\
 datasets
 divergences
+bound
 evaluation
 backprop
-eigenspace codec face_space clustering autoencoder vae gan wgan translation autoregressive
+eigenspace codec face_space clustering autoencoder vae cvae recommender gan wgan translation autoregressive
 training
 reproduce
 exercises
+grading
 plots widgets
 """
 LEVEL = {room: level for level, rooms in enumerate(LEVELS.splitlines()) for room in rooms.split()}

@@ -69,6 +69,30 @@ def exponential_quantile(t, s, rate=1.0):
     return -np.log(s) / rate
 
 
+@listed
+def logistic_quantile(t, s):
+    """Return where the logistic law has the probability t below and s = 1 - t above (problem 68.1)."""
+    return np.log(t) - np.log(s)
+
+
+@listed
+def uniform_quantile(t, s):
+    """Return where the uniform law on [0, 1] has the probability t below it (problem 68.1)."""
+    return t
+
+
+@listed
+def power_slope(u, n=2):
+    """Return the derivative of u to the power n, entry by entry (E20)."""
+    return n * u ** (n - 1)
+
+
+@listed
+def wave_slope(u):
+    """Return the derivative of u sin(u), entry by entry (E20)."""
+    return np.sin(u) + u * np.cos(u)
+
+
 # ------------------------------------------------------------------------------------------ through which
 
 
@@ -76,3 +100,9 @@ def exponential_quantile(t, s, rate=1.0):
 def projector(decoder):
     """Return the projector (N, N) onto the space that the columns of the decoder (N, H) span (E9)."""
     return decoder @ np.linalg.pinv(decoder)
+
+
+@listed
+def answers_that_count(D, f, g):
+    """Return D where one of the laws f, g has mass; elsewhere, how far it lies outside [0, 1] (E10)."""
+    return np.where(f + g > 0, D, D - np.clip(D, 0, 1))
