@@ -34,7 +34,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "gennet-stamp"
 LOG = VENV / "install.log"
 NEEDED_BYTES = 3 * 10**9  # 1.8 GB of environment, and as much again for a while as unpacked downloads
-EXTRAS = {"lab": "", "test": "[test]"}  # what each command needs beyond the package itself
+EXTRAS = {"lab": "", "test": "[test,instructor]"}  # what each command needs beyond the package itself
 FAILURES = [  # what pip's log says, what it means
     (
         r"No space left on device|Disk quota exceeded|not enough space",

@@ -18,7 +18,7 @@ NAME = "gennet-student"
 FILES = ("README.md", "LICENSE", "CITATION.cff", "Makefile", "lib/bootstrap.py")
 FILES += ("pyproject.toml", "constraints.txt", "environment.yml")
 FOLDERS = ("chapters", "data", "lib/gennet")
-LEFT_OUT = {"text", "__pycache__"}  # folders, wherever they lie
+LEFT_OUT = {"text", "grading", "__pycache__"}  # folders, wherever they lie
 DATE = (2026, 1, 1, 0, 0, 0)  # one for all files, so that the same course gives the same zip
 
 
