@@ -12,10 +12,15 @@ from collections.abc import Callable
 
 from gennet import datasets
 from gennet.datasets.registry import shipped
+from gennet.reproduce.adversarial import adversary_mnist
 from gennet.reproduce.autoencoders import autoencoder_mnist, autoencoder_olivetti
+from gennet.reproduce.bounds import bound_mnist
 from gennet.reproduce.clusters import clusters_mnist, embeddings
+from gennet.reproduce.conditional import conditional_mnist, recommender_movielens
+from gennet.reproduce.conditional_adversarial import cgan_mnist
 from gennet.reproduce.eigenspaces import eigenspace_olivetti
 from gennet.reproduce.faces import face_space_olivetti, face_space_portraits
+from gennet.reproduce.variational import vae_batches, vae_first_weights, vae_mnist
 
 EXPERIMENTS: dict[str, Callable[[], dict]] = {
     experiment.__name__: experiment
@@ -27,6 +32,14 @@ EXPERIMENTS: dict[str, Callable[[], dict]] = {
         clusters_mnist,
         autoencoder_olivetti,
         autoencoder_mnist,
+        bound_mnist,
+        vae_mnist,
+        vae_batches,
+        vae_first_weights,
+        conditional_mnist,
+        recommender_movielens,
+        adversary_mnist,
+        cgan_mnist,
     )
 }
 
