@@ -93,6 +93,20 @@ def wave_slope(u):
     return np.sin(u) + u * np.cos(u)
 
 
+@listed
+def discriminator_move(D, f, p, rate=1.0):
+    """Return answers D (n,) after one step of their logits up the value of the game with laws f, p (E14)."""
+    logit = np.log(D) - np.log1p(-D) + rate * (f * (1 - D) - p * D) / (f + p)
+    return 1 / (1 + np.exp(-logit))
+
+
+@listed
+def generator_move(p, D, rate=1.0):
+    """Return a law (n,) with more mass where D is large: its masses times (1 - D)^-rate, as shares (E14)."""
+    p = p / (1 - D) ** rate
+    return p / p.sum()
+
+
 # ------------------------------------------------------------------------------------------ through which
 
 
@@ -105,4 +119,22 @@ def projector(decoder):
 @listed
 def answers_that_count(D, f, g):
     """Return D where one of the laws f, g has mass; elsewhere, how far it lies outside [0, 1] (E10)."""
-    return np.where(f + g > 0, D, D - np.clip(D, 0, 1))
+    return np.where(f + g > 0, D, np.nan_to_num(D - np.clip(D, 0, 1)))  # NaN is refused in D itself
+
+
+@listed
+def total(p):
+    """Return the sum of the entries (E14)."""
+    return np.sum(p)
+
+
+@listed
+def below_zero(p):
+    """Return the least entry, or 0 if none is negative (E14)."""
+    return min(np.min(p), 0.0)
+
+
+@listed
+def mean_answer(p, D):
+    """Return the mean answer D that fakes of law p get (E14)."""
+    return np.dot(p, D)
