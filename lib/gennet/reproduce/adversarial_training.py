@@ -113,7 +113,7 @@ def mnist_from_minus_one(images: int = 60_000) -> Digits:
 def gan_mnist(epochs: Sequence[int] = (1, 2, 5), images: int = 60_000, samples: int = 1000) -> dict:
     """Train Example 68.6 on all of MNIST, with the sizes and settings of the text (68.175).
 
-    The text makes 200 passes over the images; here there are fewer. For the first weights see `first_weights`.
+    The text makes 200 passes; here there are fewer. For the first weights see `first_weights`.
 
     Returns
     -------
