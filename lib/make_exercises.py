@@ -52,7 +52,7 @@ def text_of(problem_set: ProblemSet) -> str:
     parts = [
         HEADER,
         f"# Exercises {int(problem_set.number)}: {problem_set.title}",
-        f"*{len(exercises)} exercises, about {minutes} minutes; {counted}.*",
+        f"*{len(exercises)} exercise{'s' * (len(exercises) > 1)}, about {minutes} minutes; {counted}.*",
         problem_set.opening.strip(),
         HOW_TO.strip().format(first=exercises[0].id),
         code(SETUP),

@@ -280,7 +280,7 @@ def test_gradients_against_differences(with_classes, batch):
         return -np.log(1 - gamma_hat[:, C]).mean()
 
     moved = by_hand.class_discriminator_step(with_classes, h, c, h_hat, 1.0)
-    moved_g = by_hand.class_generator_step(generator, with_classes, u, lr=1.0)
+    moved_g = by_hand.class_generator_step(generator, with_classes, u, None, 1.0)
     for net, after, loss in ((with_classes, moved, of_discriminator), (generator, moved_g, of_generator)):
         for part, new in zip(parameters(net), parameters(after), strict=True):
             gradient = part - new
@@ -297,10 +297,22 @@ def test_gradients_against_differences(with_classes, batch):
 
 
 @pytest.mark.parametrize("c", [None, [0, 1], [0, 1, 2, 0, 1, 2, 3], [0, 1, 2, 0, 1, 2, -1], [0.0] * B])
-def test_classes_that_are_none_are_refused(c):
-    gamma_hat = softmax(np.zeros((B, C + 1)))
-    with pytest.raises(ValueError, match="needs a class for each of 7 samples, whole numbers from 0 to 2"):
-        by_hand.class_sensitivity(gamma_hat, "real", c)
+def test_classes_that_are_none_are_refused(with_classes, batch, c):
+    h, u, _ = batch
+    generator = network([P + C, 4, M], [TANH, TANH], seed=9)
+    refused = "expected a class for each of 7 samples, whole numbers from 0 to 2"
+    with pytest.raises(ValueError, match=refused):
+        by_hand.class_sensitivity(softmax(np.zeros((B, C + 1))), "real", c)
+    with pytest.raises(ValueError, match=refused):
+        by_hand.class_discriminator_step(with_classes, h, c, h, LR)
+    if c is not None:  # then the generator is asked for any class
+        with pytest.raises(ValueError, match=refused):
+            by_hand.class_generator_step(generator, with_classes, u, c, LR)
+
+
+def test_kind_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="no kind 'gen'; there are real, fake, gen_class and gen_any"):
+        by_hand.class_sensitivity(softmax(Z), "gen", [1])
 
 
 def test_inputs_that_do_not_fit_are_refused(players, batch):

@@ -20,7 +20,8 @@ divergences
 bound
 evaluation
 backprop
-eigenspace codec face_space clustering autoencoder vae cvae recommender gan cgan wgan translation autoregressive
+eigenspace codec face_space clustering autoencoder vae cvae recommender \
+gan cgan wgan translation autoregressive
 training
 reproduce
 exercises

@@ -117,22 +117,18 @@ def target(gamma_hat: Array, kind: Kind, c: ArrayLike | None = None) -> Array:
     Raises
     ------
     ValueError
-        If classes are missing, or are not whole numbers from 0 to C - 1.
+        If there is no such kind; if classes are missing, or are not whole numbers from 0 to C - 1.
     """
-    fake = np.zeros_like(gamma_hat)
-    fake[:, -1] = 1
+    B, C = len(gamma_hat), gamma_hat.shape[1] - 1
     if kind == "fake":
-        return fake
+        return np.repeat(np.eye(C + 1)[-1:], B, axis=0)
     if kind == "gen_any":
-        rest = gamma_hat * (1 - fake)
-        return rest / rest.sum(axis=1, keepdims=True)
-    C, c = gamma_hat.shape[1] - 1, np.asarray(c)
-    if c.dtype.kind not in "iu" or c.shape != gamma_hat.shape[:1] or not ((c >= 0) & (c < C)).all():
-        raise ValueError(
-            f"target: {kind!r} needs a class for each of {len(gamma_hat)} samples, whole numbers from 0 to "
-            f"{C - 1}: the last of {C + 1} outputs is for fakes."
-        )
-    return np.eye(C + 1)[c]
+        among_classes = gamma_hat[:, :-1] / gamma_hat[:, :-1].sum(axis=1, keepdims=True)
+    elif kind in ("real", "gen_class"):
+        among_classes = _one_hot(c, B, C)
+    else:
+        raise ValueError(f"target: no kind {kind!r}; there are real, fake, gen_class and gen_any.")
+    return np.hstack([among_classes, np.zeros((B, 1))])
 
 
 def class_sensitivity(gamma_hat: Array, kind: Kind, c: ArrayLike | None = None) -> Array:
@@ -174,8 +170,8 @@ def class_generator_step(
     generator: Network,
     discriminator: Network,
     u: ArrayLike,
-    c: ArrayLike | None = None,
-    lr: float = 0.1,
+    c: ArrayLike | None,
+    lr: float,
     rho: float = 0.0,
 ) -> Network:
     """Take one pass of (68.161) against a discriminator with C + 1 outputs, asked for classes c or for any.
@@ -192,12 +188,23 @@ def class_generator_step(
         μ and ρ.
     """
     if c is not None:
-        u = _col("class_generator_step", u, np.eye(discriminator.sizes[-1] - 1)[np.asarray(c)])
+        u = _col("class_generator_step", u, _one_hot(c, len(u), discriminator.sizes[-1] - 1))
     g, d, gamma_hat = gan.forward_gan(generator, discriminator, u)
     delta = class_sensitivity(gamma_hat, "gen_any" if c is None else "gen_class", c)
     delta_d = sensitivities(discriminator, d.z, delta)
     delta_g = gan.generator_sensitivities(generator, g, discriminator, delta_d)
     return descend(generator, _negative(gradients(g.y, delta_g)), lr, rho)
+
+
+def _one_hot(c: ArrayLike | None, B: int, C: int) -> Array:
+    """Return classes as vectors, ``(B, C)``."""
+    c = np.asarray(c)
+    if c.dtype.kind not in "iu" or c.shape != (B,) or not ((c >= 0) & (c < C)).all():
+        raise ValueError(
+            f"target: expected a class for each of {B} samples, whole numbers from 0 to {C - 1}: the last of "
+            f"{C + 1} outputs is for fakes."
+        )
+    return np.eye(C)[c]
 
 
 def _negative(up: Gradients) -> Gradients:

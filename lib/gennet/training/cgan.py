@@ -77,6 +77,8 @@ def train_cgan(
     with_label(X, gamma)  # refuses what does not fit
     descent_d, descent_g = (adam(_groups(player, rho), lr) for player in (discriminator, generator))
     parts = _parts(generator, discriminator, descent_g, descent_d)
+    if isinstance(objective, nn.Module):
+        parts["objective"] = objective
     settings = {"objective": objective.name, "lr": lr, "rho": rho, "noise": noise}
     with Run(
         "train_cgan", parts, [X, gamma], batch=batch, epochs=epochs, seed=seed, settings=settings,
