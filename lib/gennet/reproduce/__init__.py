@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gennet import datasets
 from gennet.datasets.registry import shipped
 from gennet.reproduce.adversarial import adversary_mnist
-from gennet.reproduce.adversarial_training import gan_mnist, gan_worlds
+from gennet.reproduce.adversarial_training import gan_mnist, gan_remedies, gan_worlds
 from gennet.reproduce.autoencoders import autoencoder_mnist, autoencoder_olivetti
 from gennet.reproduce.bounds import bound_mnist
 from gennet.reproduce.clusters import clusters_mnist, embeddings
@@ -42,6 +42,7 @@ EXPERIMENTS: dict[str, Callable[[], dict]] = {
         adversary_mnist,
         gan_worlds,
         gan_mnist,
+        gan_remedies,
         cgan_mnist,
     )
 }
