@@ -201,7 +201,8 @@ def test():
             return 1
     pytest = ["pytest", "-n", "2", "--dist", "loadfile", "--nbval", "--nbval-current-env"]
     pytest.append("--nbval-cell-timeout=300")
-    return subprocess.call([str(PYTHON), "-m"] + pytest, cwd=str(ROOT))
+    one_thread = dict(os.environ, OMP_NUM_THREADS="1")  # for each of the two processes: more would only wait
+    return subprocess.call([str(PYTHON), "-m"] + pytest, cwd=str(ROOT), env=one_thread)
 
 
 def main(arguments):

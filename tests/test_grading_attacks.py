@@ -40,7 +40,7 @@ def course(tmp_path_factory) -> Path:
     listeners[1].listen()
     for listener in listeners:
         threading.Thread(target=lambda at=listener: heard.append(at.accept()), daemon=True).start()
-    limits = Limits(seconds=1, processor=4, wall=10, memory=600 << 20)
+    limits = Limits(seconds=2, processor=8, wall=20, memory=600 << 20)
     with pytest.MonkeyPatch.context() as patch, (folder / "said").open("w") as said:
         patch.setenv("GENNET_TEST_SECRET", "x")
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
