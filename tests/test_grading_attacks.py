@@ -56,9 +56,11 @@ def course(tmp_path_factory) -> Path:
 def test_attack(course: Path, attack: Path):
     _, expected, _ = parsed(attack)
     row = table(course / "course")[attack.stem]
-    assert {name: row[f"{name} status"] for name in expected} == expected
+    given = {name: row[f"{name} status"] for name in expected}
+    # which of two limits is reached first depends on the machine: "out of memory or timed out"
+    assert {n: s for n, s in given.items() if s not in expected[n].split(" or ")} == {}
     for function, name in FUNCTIONS.items():
-        status = expected[name]
+        status = given[name]
         if status in ("passed", "wrong", "raised an exception", "not attempted"):
             assert float(row[name]) == (POINTS[function] if status == "passed" else 0)
         else:  # no mark, never a silent zero
